@@ -1,0 +1,1 @@
+"""Relays Voucherify rewards to Iterable: receive, store, render, deliver, prove."""

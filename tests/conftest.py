@@ -1,0 +1,28 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+#: Variables the program reads; a developer's own must not leak into a test.
+OURS = ("BRIDGE_", "VOUCHERIFY_", "ITERABLE_", "LOG_", "DATABASE_URL", "PORT", "WEB_C")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+
+
+def manifest() -> Iterator[dict[str, Any]]:
+    """Yield the manifest's lines, one for each sample webhook."""
+    lines = (SAMPLES / "voucherify" / "manifest.jsonl").read_text(encoding="utf-8")
+    for line in lines.splitlines():
+        entry = json.loads(line)
+        if "file" in entry:
+            yield entry
