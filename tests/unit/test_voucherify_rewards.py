@@ -1,0 +1,392 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bridge.model import Capture, Parsed, Reward
+from bridge.voucherify import parse
+
+ANA = {"id": "cust_ana", "source_id": "crm-ana", "email": "ana@shop.example"}
+LEO = {"id": "cust_leo", "source_id": "crm-leo", "email": "leo@shop.example"}
+CARD = {"id": "v_card", "code": "CARD-1", "type": "LOYALTY_CARD"}
+COUPON = {"id": "v_new", "code": "NEW-1", "type": "DISCOUNT_VOUCHER"}
+PUBLICATION = {"id": "pub_1", "vouchers_id": ["v_new"]}
+FALLBACK = "evcus_1"
+
+
+def read(event_type: str, kind: str = "distribution", **data: Any) -> Parsed:
+    source = "webhook" if kind == "project" else "distribution"
+    envelope = {
+        "id": "whs_1",
+        "type": "a label",
+        "data": data,
+        "source": {"object": source},
+        "event": {"id": FALLBACK, "type": event_type},
+    }
+    return parse(Capture(body=json.dumps(envelope).encode()))
+
+
+def only(event_type: str, kind: str = "distribution", **data: Any) -> Reward:
+    parsed = read(event_type, kind, **data)
+    assert parsed.problem is None
+    (reward,) = parsed.rewards
+    return reward
+
+
+def rewarded(**changes: Any) -> dict[str, Any]:
+    data = {
+        "customer": ANA,
+        "holder": ANA,
+        "voucher": CARD,
+        "redemption": {"id": "r_1"},
+        "reward": {"assignment_id": "rewa_1", "voucher": COUPON},
+        "referral_tier": None,
+        "custom_event": None,
+    }
+    return data | changes
+
+
+class TestRewardedPerson:
+    def reward(self, **voucher: Any) -> dict[str, Any]:
+        return {"assignment_id": "rewa_1", "voucher": COUPON | voucher}
+
+    def test_without_an_owner_it_is_the_customer(self) -> None:
+        assert only("customer.rewarded", **rewarded(holder=LEO)).source_id == "crm-ana"
+
+    def test_without_a_customer_it_is_the_holder(self) -> None:
+        data = rewarded(customer=None, holder=LEO)
+        assert only("customer.rewarded", **data).source_id == "crm-leo"
+
+    @pytest.mark.parametrize("role", ["customer", "holder"])
+    def test_the_holder_of_the_rewards_voucher_wins(self, role: str) -> None:
+        others = {"customer": ANA, "holder": ANA, role: LEO}
+        data = rewarded(reward=self.reward(holder_id="cust_leo"), **others)
+        reward = only("customer.rewarded", **data)
+        assert (reward.customer_id, reward.source_id) == ("cust_leo", "crm-leo")
+        assert reward.email == "leo@shop.example"
+
+    def test_the_rewards_own_customer_may_be_the_holder(self) -> None:
+        reward = self.reward(holder_id="cust_leo") | {"customer": LEO}
+        data = rewarded(reward=reward)
+        assert only("customer.rewarded", **data).source_id == "crm-leo"
+
+    def test_the_rewards_own_customer_counts_where_no_holder_is_named(self) -> None:
+        reward = {"assignment_id": "rewa_1", "customer": LEO | {"source_id": None}}
+        data = rewarded(reward=reward, holder=LEO)
+        assert only("customer.rewarded", **data).source_id == "crm-leo"
+
+    def test_a_holder_nobody_describes_parks_the_event(self) -> None:
+        data = rewarded(reward=self.reward(holder_id="cust_other"))
+        parsed = read("customer.rewarded", **data)
+        assert parsed.rewards == ()
+        assert parsed.problem is not None
+        assert "somebody other" in parsed.problem
+
+    def test_the_holder_is_not_given_the_customers_source_id(self) -> None:
+        nameless = LEO | {"source_id": None, "email": None}
+        data = rewarded(holder=nameless, reward=self.reward(holder_id="cust_leo"))
+        reward = only("customer.rewarded", **data)
+        assert (reward.source_id, reward.email) == (None, None)
+
+
+class TestCustomer:
+    def person(self, **data: Any) -> tuple[Any, Any, Any]:
+        publication = {"id": "pub_1"} | data.pop("publication", {})
+        data |= {"publication": publication, "voucher": COUPON}
+        reward = only("voucher.published", **data)
+        return reward.customer_id, reward.source_id, reward.email
+
+    def test_the_customer_comes_first(self) -> None:
+        publication = {"customer": LEO, "tracking_id": "crm-leo"}
+        found = self.person(customer=ANA, holder=LEO, publication=publication)
+        assert found == ("cust_ana", "crm-ana", "ana@shop.example")
+
+    def test_then_the_holder(self) -> None:
+        assert self.person(holder=LEO)[1] == "crm-leo"
+
+    def test_then_the_publications_customer(self) -> None:
+        assert self.person(publication={"customer": LEO})[1] == "crm-leo"
+
+    def test_then_the_tracking_id(self) -> None:
+        publication = {"customer_id": "cust_leo", "tracking_id": "crm-leo"}
+        found = self.person(publication=publication)
+        assert found == ("cust_leo", "crm-leo", None)
+
+    def test_an_opaque_tracking_id_is_nobodys_name(self) -> None:
+        assert self.person(publication={"tracking_id": "track_8RF="})[1] is None
+
+    @pytest.mark.parametrize(
+        "missing", [None, "", " ", "null", "undefined", "None"], ids=repr
+    )
+    def test_gaps_are_filled_from_the_same_customer(self, missing: Any) -> None:
+        gaps = {"id": "cust_ana", "source_id": missing, "email": missing}
+        found = self.person(customer=gaps, publication={"customer": ANA})
+        assert found == ("cust_ana", "crm-ana", "ana@shop.example")
+
+    def test_gaps_are_never_filled_from_somebody_else(self) -> None:
+        gaps = {"id": "cust_ana", "source_id": "{{customer.source_id}}"}
+        found = self.person(customer=gaps, holder=LEO, publication={"customer": LEO})
+        assert found == ("cust_ana", None, None)
+
+    @pytest.mark.parametrize("number", [0, 10482, 2**63])
+    def test_a_number_stays_a_number(self, number: int) -> None:
+        assert self.person(customer={"id": "cust_1", "source_id": number})[1] == number
+
+    @pytest.mark.parametrize("odd", [[], "Ana", 7, True, {}])
+    def test_a_customer_that_is_no_object_is_nobody(self, odd: Any) -> None:
+        assert self.person(customer=odd) == (None, None, None)
+
+
+class TestPublication:
+    def codes(self, **data: Any) -> list[str]:
+        data |= {"customer": ANA}
+        parsed = read("publication.succeeded", "project", **data)
+        return [code for reward in parsed.rewards for code in reward.codes]
+
+    def test_several_vouchers_are_read_as_objects(self) -> None:
+        both = [COUPON, COUPON | {"id": "v_2", "code": "NEW-2"}]
+        assert self.codes(publication=PUBLICATION, vouchers=both) == [
+            "NEW-1",
+            "NEW-2",
+        ]
+
+    def test_one_voucher_is_read_beside_or_inside_the_publication(self) -> None:
+        assert self.codes(publication=PUBLICATION, voucher=COUPON) == ["NEW-1"]
+        inside = PUBLICATION | {"voucher": COUPON}
+        assert self.codes(publication=inside, voucher=None, vouchers=[]) == ["NEW-1"]
+
+    def test_a_list_of_codes_is_read_and_each_is_a_key(self) -> None:
+        publication = {"id": "pub_1", "vouchers": ["NEW-1", "NEW-2"]}
+        parsed = read("publication.succeeded", customer=ANA, publication=publication)
+        assert [(reward.key, reward.codes) for reward in parsed.rewards] == [
+            ("pub:pub_1:NEW-1", ("NEW-1",)),
+            ("pub:pub_1:NEW-2", ("NEW-2",)),
+        ]
+
+    def test_a_voucher_listed_twice_is_one_reward(self) -> None:
+        assert self.codes(publication=PUBLICATION, vouchers=[COUPON] * 2) == ["NEW-1"]
+
+    def test_a_publication_that_shows_one_of_three_says_so(self) -> None:
+        publication = {"id": "pub_1", "vouchers_id": ["v_new", "v_2", "v_3"]}
+        reward = only(
+            "voucher.published", customer=ANA, publication=publication, voucher=COUPON
+        )
+        assert (reward.publication_id, reward.published) == ("pub_1", 3)
+
+    def test_without_a_publication_id_the_event_is_the_key(self) -> None:
+        reward = only("voucher.published", customer=ANA, voucher=COUPON)
+        assert reward.key == FALLBACK
+        both = [COUPON, COUPON | {"id": "v_2"}]
+        parsed = read("publication.succeeded", customer=ANA, vouchers=both)
+        keys = [reward.key for reward in parsed.rewards]
+        assert keys == [f"{FALLBACK}:v_new", f"{FALLBACK}:v_2"]
+
+    def test_a_failed_publication_is_no_reward(self) -> None:
+        failed = PUBLICATION | {"result": "FAILURE"}
+        parsed = read("publication.succeeded", customer=ANA, publication=failed)
+        assert (parsed.rewards, parsed.problem) == ((), None)
+
+    def test_a_publication_without_a_voucher_parks(self) -> None:
+        parsed = read("voucher.published", customer=ANA, publication=PUBLICATION)
+        assert parsed.problem == "the publication shows no voucher"
+
+    @pytest.mark.parametrize("code", [None, "", "undefined", "{{voucher.code}}", "\0"])
+    def test_a_voucher_without_a_code_parks(self, code: Any) -> None:
+        parsed = read(
+            "voucher.published",
+            customer=ANA,
+            publication=PUBLICATION,
+            voucher=COUPON | {"code": code},
+        )
+        assert parsed.problem == "the voucher has no code that could be shown"
+
+    def test_a_voucher_that_is_no_voucher_parks(self) -> None:
+        parsed = read("publication.succeeded", customer=ANA, vouchers=[7])
+        assert parsed.problem is not None
+
+    @pytest.mark.parametrize(
+        "event_type",
+        ["customer.segment.entered", "customer.custom_event", "customer.order.paid"],
+    )
+    def test_any_event_with_a_published_code_is_a_publication(
+        self, event_type: str
+    ) -> None:
+        reward = only(event_type, customer=ANA, publication=PUBLICATION, voucher=COUPON)
+        assert reward.key == "pub:pub_1:v_new"
+
+
+KEYS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "rewarded": ("customer.rewarded", rewarded(), "rewarded:r_1:rewa_1"),
+    "rewarded-tier": (
+        "customer.rewarded",
+        rewarded(referral_tier={"id": "rft_1"}),
+        "rewarded:r_1:rewa_1:rft_1",
+    ),
+    "rewarded-custom-event": (
+        "customer.rewarded",
+        rewarded(redemption=None, custom_event={"id": "event_1"}),
+        "rewarded:event_1:rewa_1",
+    ),
+    "rewarded-nameless": (
+        "customer.rewarded",
+        rewarded(redemption=None, referral_tier={"id": "rft_1"}),
+        FALLBACK,
+    ),
+    "points": (
+        "customer.rewarded.loyalty_points",
+        {
+            "customer": ANA,
+            "voucher": CARD,
+            "event": {"id": "evcus_2"},
+            "earning_rule": {"id": "ern_1"},
+        },
+        "points:evcus_2:ern_1:v_card",
+    ),
+    "points-nameless": (
+        "customer.rewarded.loyalty_points",
+        {"customer": ANA, "voucher": CARD, "earning_rule": {"id": "ern_1"}},
+        FALLBACK,
+    ),
+    "redeemed": (
+        "customer.reward_redemptions.pending",
+        {"customer": ANA, "reward_redemption": {"id": "rewr_1", "state": "PENDING"}},
+        "rewr:rewr_1:PENDING",
+    ),
+    "redeemed-stateless": (
+        "customer.reward_redemptions.created",
+        {"customer": ANA, "reward_redemption": {"id": "rewr_1"}},
+        "rewr:rewr_1:CREATED",
+    ),
+    "credits": (
+        "customer.voucher.gift.balance_added",
+        {"customer": ANA, "voucher": CARD, "transaction": {"id": "vtx_1"}},
+        "vtx:vtx_1",
+    ),
+    "credits-nameless": (
+        "voucher.gift.balance_added",
+        {"customer": None, "voucher": CARD, "transaction": None},
+        FALLBACK,
+    ),
+    "points-expired": (
+        "customer.voucher.loyalty_card.points_expired",
+        {"customer": ANA, "voucher": CARD, "transaction": {"id": "vtx_2"}},
+        "vtx:vtx_2",
+    ),
+    "transaction": (
+        "voucher.loyalty_card.transaction.created",
+        {"holder": LEO, "voucher": CARD, "transaction": {"id": "vtx_2"}},
+        "vtx:vtx_2",
+    ),
+    "referred-by-event": (
+        "customer.referred",
+        {"customer": ANA, "voucher": CARD, "custom_event": {"id": "event_1"}},
+        "referred:event_1",
+    ),
+    "manual-without-code": (
+        "manual_distribution_schedule",
+        {"customer": ANA, "distribution": {"id": "distr_1"}, "promotion_tier": {}},
+        "dist:distr_1:cust_ana",
+    ),
+    "custom-event": (
+        "customer.custom_event",
+        {"customer": ANA, "event": {"id": "event_1"}, "event_schema": {}},
+        "cev:event_1",
+    ),
+    "segment": (
+        "customer.segment.entered",
+        {"customer": ANA, "segment": {"id": "seg_1"}},
+        FALLBACK,
+    ),
+    "tier": (
+        "customer.loyalty.tier.upgraded",
+        {"customer": ANA, "loyalty_tier_to": {"id": "lt_1"}},
+        FALLBACK,
+    ),
+    "unknown": ("customer.something.new", {"customer": ANA}, FALLBACK),
+    "composed": ("customer.publication.succeeded", {"who": "crm-1"}, "whs_1"),
+    "composed-reward": ("customer.rewarded", {"customer": ANA}, "whs_1"),
+    "composed-unknown": ("customer.something.new", {"who": "crm-1"}, "whs_1"),
+}
+
+
+@pytest.mark.parametrize(("event_type", "data", "key"), KEYS.values(), ids=KEYS)
+def test_the_business_key_is_the_first_available(
+    event_type: str, data: dict[str, Any], key: str
+) -> None:
+    reward = only(event_type, **data)
+    assert reward.key == key
+    assert reward.keep == timedelta(days=30)
+
+
+def test_a_tier_change_outside_an_envelope_is_named_by_what_changed() -> None:
+    data = {
+        "customer": ANA,
+        "loyalty_tier_from": None,
+        "loyalty_tier_to": {"id": "lt_1"},
+        "created_at": "2026-08-20T10:00:00.000Z",
+    }
+    (reward,) = parse(Capture(body=json.dumps(data).encode())).rewards
+    assert reward.key == "tier:cust_ana:none:lt_1:2026-08-20T10:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        "customer.created",
+        "customer.updated",
+        "customer.deleted",
+        "campaign.updated",
+        "redemption.succeeded",
+        "validation_rules.created",
+        "voucher.created",
+    ],
+)
+def test_an_event_without_a_reward_is_no_problem(event_type: str) -> None:
+    data = {} if event_type == "voucher.created" else {"customer": ANA}
+    parsed = read(event_type, "project", **data)
+    assert (parsed.rewards, parsed.problem) == ((), None)
+
+
+def test_an_unknown_event_never_shows_its_voucher() -> None:
+    reward = only("customer.something.new", customer=ANA, voucher=CARD)
+    assert (reward.vouchers, reward.codes) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "event_type", ["customer.rewarded", "customer.reward_redemptions.completed"]
+)
+def test_the_paying_card_is_never_shown(event_type: str) -> None:
+    bought = only(event_type, **rewarded(reward_redemption={"id": "rewr_1"}))
+    assert bought.codes == ("NEW-1",)
+    material = rewarded(reward={"assignment_id": "rewa_1", "name": "Bottle"})
+    without = only(event_type, **material)
+    assert (without.vouchers, without.codes) == ((), ())
+    assert without.facts == {"name": "Bottle"}
+
+
+def test_everything_null_is_still_one_reward() -> None:
+    data = dict.fromkeys(("voucher", "campaign", "customer", "transaction"))
+    reward = only("voucher.loyalty_card.points_added", "project", **data)
+    assert (reward.customer_id, reward.codes, reward.campaign) == (None, (), {})
+
+
+FACTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "points": ({"balance": {"points": 900}}, {"points": 900}),
+    "expired": ({"points": 0, "balance": {"points": 5}}, {"points": 0}),
+    "null": ({"points": None, "balance": {"points": 5}}, {"points": 5}),
+    "amount": ({"balance": {"amount": -400}}, {"amount": -400}),
+    "detail": (
+        {"transaction": {"id": "t", "details": {"balance": {"points": 7}}}},
+        {"points": 7},
+    ),
+    "nothing": ({"balance": "much"}, {}),
+}
+
+
+@pytest.mark.parametrize(("data", "facts"), FACTS.values(), ids=FACTS)
+def test_facts_are_what_the_event_says_and_no_more(
+    data: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    event_type = "customer.voucher.loyalty_card.points_added"
+    assert only(event_type, customer=ANA, voucher=CARD, **data).facts == facts
