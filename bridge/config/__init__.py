@@ -1,0 +1,42 @@
+"""File and environment to one frozen `Config`; nothing else reads either.
+
+References:
+    `config.example.yaml` describes every setting of the file.
+"""
+
+from bridge.config.environment import environ, is_loopback
+from bridge.config.loading import Examined, examine, load
+from bridge.config.settings import (
+    Condition,
+    Config,
+    Iterable,
+    Log,
+    Lookup,
+    Receive,
+    RecipientRule,
+    Retry,
+    Role,
+    Route,
+    Secrets,
+    Verify,
+)
+
+__all__ = [
+    "Condition",
+    "Config",
+    "Examined",
+    "Iterable",
+    "Log",
+    "Lookup",
+    "Receive",
+    "RecipientRule",
+    "Retry",
+    "Role",
+    "Route",
+    "Secrets",
+    "Verify",
+    "environ",
+    "examine",
+    "is_loopback",
+    "load",
+]

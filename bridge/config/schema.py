@@ -1,0 +1,131 @@
+"""The shape of the file: names, types, defaults, ranges."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, pre_load, validate
+
+from bridge.model import ENDPOINTS
+
+#: Iterable's two data centres.
+DATA_CENTERS = {
+    "us": "https://api.iterable.com",
+    "eu": "https://api.eu.iterable.com",
+}
+VOUCHER_TYPES = ("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD", "NONE")
+IN_DOUBT = ("verify", "resend", "hold")
+MEBIBYTE = 1024 * 1024
+
+
+class _Duration(fields.Field[timedelta]):
+    """`90s`, `15m`, `72h`, `30d`, or seconds as a number."""
+
+    _UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> timedelta:
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)", str(value).strip())
+        if match is None or isinstance(value, bool):
+            raise ValidationError("not a duration such as 90s, 15m, 72h or 30d")
+        seconds = float(match[1]) * self._UNITS[match[2] or "s"]
+        if not 0 < seconds <= 366 * 86400:
+            raise ValidationError("must be more than nothing and at most 366d")
+        return timedelta(seconds=seconds)
+
+
+def _positive(maximum: float) -> validate.Range:
+    return validate.Range(min=0, min_inclusive=False, max=maximum)
+
+
+class _VerifySchema(Schema):
+    after = _Duration(load_default=timedelta(seconds=60))
+    rate_per_second = fields.Float(load_default=3.0, validate=_positive(10_000))
+
+
+class _IterableSchema(Schema):
+    data_center = fields.String(
+        load_default=None, validate=validate.OneOf(list(DATA_CENTERS))
+    )
+    rate_per_second = fields.Float(load_default=50.0, validate=_positive(100_000))
+    timeout_seconds = fields.Float(load_default=15.0, validate=_positive(300))
+    verify = fields.Nested(_VerifySchema, load_default=lambda: _VerifySchema().load({}))
+
+
+class _RetrySchema(Schema):
+    max_age = _Duration(load_default=timedelta(hours=72))
+
+
+class _ReceiveSchema(Schema):
+    max_body_bytes = fields.Integer(
+        strict=True,
+        load_default=4 * MEBIBYTE,
+        validate=validate.Range(min=1024, max=64 * MEBIBYTE),
+    )
+
+
+class _ConditionSchema(Schema):
+    raw = fields.Boolean(load_default=None, truthy={True}, falsy={False})
+    events = fields.List(fields.String(), load_default=list)
+    campaigns = fields.List(fields.String(), load_default=list)
+    vouchers = fields.List(
+        fields.String(validate=validate.OneOf(VOUCHER_TYPES)), load_default=list
+    )
+
+
+class _RecipientField(fields.Field[Any]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if value in ("source_id", "email"):
+            return str(value)
+        is_lookup = isinstance(value, dict) and set(value) == {"lookup"}
+        if is_lookup and isinstance(value["lookup"], str):
+            return value
+        raise ValidationError("must be source_id, email or {lookup: FILE.csv}")
+
+
+class _RouteSchema(Schema):
+    name = fields.String(
+        required=True, validate=validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+    )
+    formerly = fields.List(fields.String(), load_default=list)
+    when = fields.Nested(_ConditionSchema, required=True)
+    recipient = fields.List(
+        _RecipientField(), load_default=None, validate=validate.Length(min=1)
+    )
+    per = fields.String(
+        load_default="voucher", validate=validate.OneOf(["voucher", "publication"])
+    )
+    endpoint = fields.String(
+        load_default="email/target", validate=validate.OneOf(ENDPOINTS)
+    )
+    campaign_id = fields.Integer(
+        strict=True, load_default=None, validate=validate.Range(min=1, max=2**63 - 1)
+    )
+    template = fields.String(required=True, validate=validate.Length(min=1))
+    in_doubt = fields.String(load_default="verify", validate=validate.OneOf(IN_DOUBT))
+
+
+class FileSchema(Schema):
+    """The whole file; unknown keys are errors everywhere in it."""
+
+    iterable = fields.Nested(
+        _IterableSchema, load_default=lambda: _IterableSchema().load({})
+    )
+    retry = fields.Nested(_RetrySchema, load_default=lambda: _RetrySchema().load({}))
+    receive = fields.Nested(
+        _ReceiveSchema, load_default=lambda: _ReceiveSchema().load({})
+    )
+    templates = fields.String(load_default="templates")
+    environment = fields.Dict(
+        keys=fields.String(), values=fields.String(), load_default=dict
+    )
+    routes = fields.List(
+        fields.Nested(_RouteSchema), required=True, validate=validate.Length(min=1)
+    )
+
+    @pre_load
+    def refuse_null_sections(self, data: Any, **_: Any) -> Any:
+        """Read `retry:` with nothing below it as the section's defaults."""
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data

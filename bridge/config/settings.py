@@ -1,0 +1,126 @@
+"""What the program can be told, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+#: What a process is about to do; each role asks for its secrets.
+Role = Literal["receive", "deliver"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify:
+    """How an unknown outcome is checked."""
+
+    after: timedelta
+    rate_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iterable:
+    """The destination."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    #: Sends a second, all processes together.
+    rate_per_second: float
+    #: The whole call, connecting included.
+    timeout: timedelta
+    verify: Verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When an automatic next attempt ends."""
+
+    max_age: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receive:
+    """Limits at the doors."""
+
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What a route asks of a reward; an empty tuple asks nothing."""
+
+    raw: bool | None = None
+    events: tuple[str, ...] = ()
+    campaigns: tuple[str, ...] = ()
+    vouchers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A table from Voucherify's source id, or e-mail address, to Iterable's userId."""
+
+    path: Path
+    table: Mapping[str, str] = field(repr=False)
+
+
+#: One way to name the recipient.
+RecipientRule = Literal["source_id", "email"] | Lookup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The configured way from a reward to an endpoint and a template."""
+
+    name: str
+    formerly: tuple[str, ...]
+    when: Condition
+    recipient: tuple[RecipientRule, ...]
+    per: Literal["voucher", "publication"]
+    endpoint: str
+    #: None only where the body itself names the campaign.
+    campaign_id: int | None
+    template: str
+    in_doubt: Literal["verify", "resend", "hold"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and the earlier ones."""
+        return (self.name, *self.formerly)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """How the program talks."""
+
+    level: str
+    format: Literal["json", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What proves a sender; several of a kind while one replaces another."""
+
+    voucherify: tuple[str, ...] = field(repr=False, default=())
+    inbound: tuple[str, ...] = field(repr=False, default=())
+    iterable: tuple[str, ...] = field(repr=False, default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything the program was told, checked."""
+
+    path: Path
+    iterable: Iterable
+    retry: Retry
+    receive: Receive
+    routes: tuple[Route, ...]
+    templates: Path
+    database_url: str = field(repr=False)
+    secrets: Secrets
+    port: int
+    processes: int
+    log: Log
+
+    def route(self, name: str) -> Route | None:
+        """Find a route by its name or an earlier one."""
+        return next((route for route in self.routes if name in route.names), None)

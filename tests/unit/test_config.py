@@ -1,0 +1,235 @@
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from marshmallow import fields
+
+from bridge.config import Lookup, is_loopback, load
+from bridge.config.schema import FileSchema
+from bridge.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
+SERVING = {"VOUCHERIFY_WEBHOOK_SECRET": "s", "ITERABLE_API_KEY": "k"}
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a small valid configuration, with changes, and return its path."""
+
+    def written(route: dict[str, Any] | None = None, **sections: Any) -> Path:
+        (tmp_path / "templates").mkdir(exist_ok=True)
+        (tmp_path / "templates" / "a.j2").write_text("{}")
+        plain = {"name": "a", "when": {}, "campaign_id": 1, "template": "a.j2"}
+        data = {"iterable": {"data_center": "us"}, "routes": [plain | (route or {})]}
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(data | sections))
+        return path
+
+    return written
+
+
+def problems(path: Path, env: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, SERVING if env is None else env, "receive", "deliver")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_example_file_loads_as_it_stands() -> None:
+    loaded = load(EXAMPLE, SERVING, "receive", "deliver")
+    assert loaded.iterable.base_url == "https://api.iterable.com"
+    assert loaded.routes[0].name == "raw"
+
+
+def test_the_example_file_shows_every_setting() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+
+    def names(schema: type[Any]) -> set[str]:
+        found = set()
+        for name, field in schema().fields.items():
+            found.add(name)
+            inner = field.inner if isinstance(field, fields.List) else field
+            if isinstance(inner, fields.Nested):
+                found |= names(type(inner.schema))
+        return found
+
+    missing = {one for one in names(FileSchema) if f"{one}:" not in text}
+    assert missing == set()
+
+
+def test_every_mistake_is_reported_at_once(write: Write) -> None:
+    path = write(
+        {"template": "gone.j2", "endpoint": "fax/target", "campaign_id": "7"},
+        retry={"max_age": "soon"},
+        colour="blue",
+    )
+    found = problems(path, {})
+    assert any(one.startswith("colour: Unknown field") for one in found)
+    assert any(one.startswith("retry.max_age: not a duration") for one in found)
+    assert any(one.startswith("routes.0.endpoint") for one in found)
+    assert any(one.startswith("routes.0.campaign_id") for one in found)
+    assert any(one.startswith("routes.0.template: no such file") for one in found)
+    assert any(one.startswith("VOUCHERIFY_WEBHOOK_SECRET") for one in found)
+    assert any(one.startswith("ITERABLE_API_KEY") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("routes: [", "is not YAML at line"),
+        ("- 1", "must be a mapping"),
+        ("", "must be a mapping"),
+        ("{}", "routes: Missing data"),
+        ("routes: []", "routes: Shorter than"),
+        ("routes: 5", "routes: Not a valid list"),
+        ("routes: [5]", "routes.0: Invalid input"),
+        ("templates: 5\nroutes: [{template: a}]", "templates: Not a valid string"),
+        ("\x00", "is not YAML"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_fault(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert any(message in one for one in problems(path))
+
+
+def test_a_missing_file_is_one_clear_problem(tmp_path: Path) -> None:
+    assert "cannot be read: No such file" in problems(tmp_path / "none.yaml")[0]
+
+
+def test_an_inbound_token_alone_is_proof_enough(write: Write) -> None:
+    env = {"BRIDGE_INBOUND_TOKEN": "a, b", "ITERABLE_API_KEY": "k"}
+    assert load(write(), env, "receive", "deliver").secrets.inbound == ("a", "b")
+
+
+def test_a_ledger_command_needs_no_secret(write: Write) -> None:
+    assert load(write(), {}).iterable.api_key == ""
+
+
+def test_secrets_never_show_in_a_representation(write: Write) -> None:
+    env = {
+        "VOUCHERIFY_WEBHOOK_SECRET": "whisper-1",
+        "ITERABLE_API_KEY": "whisper-2",
+        "BRIDGE_INBOUND_TOKEN": "whisper-3",
+        "DATABASE_URL": "postgresql://u:whisper-4@h/d",
+    }
+    assert "whisper" not in repr(load(write(), env, "receive", "deliver"))
+
+
+@pytest.mark.parametrize(
+    ("url", "is_fine"),
+    [
+        ("https://api.example.com", True),
+        ("http://127.0.0.1:9000", True),
+        ("http://[::1]:9000", True),
+        ("http://localhost:9000", True),
+        ("http://api.example.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("ftp://127.0.0.1", False),
+        ("nonsense", False),
+    ],
+)
+def test_only_https_or_loopback_is_a_destination(
+    write: Write, url: str, is_fine: bool
+) -> None:
+    env = SERVING | {"ITERABLE_BASE_URL": url}
+    if is_fine:
+        assert load(write(), env, "deliver").iterable.base_url == url
+    else:
+        assert "must be https, or loopback" in problems(write(), env)[0]
+
+
+def test_a_route_without_campaign_is_refused_unless_raw(write: Write) -> None:
+    assert (
+        "routes.0.campaign_id: is needed" in problems(write({"campaign_id": None}))[0]
+    )
+    loaded = load(write({"campaign_id": None, "when": {"raw": True}}), SERVING)
+    assert loaded.routes[0].recipient == ("source_id", "email")
+
+
+def test_a_name_used_twice_is_refused(write: Write) -> None:
+    assert "a is used more than once" in problems(write({"formerly": ["a"]}))[0]
+
+
+def test_a_lookup_file_becomes_a_table(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("from,user_id\ncrm-1,u-1\nb@x.example,u-2\n")
+    rule = (
+        load(write({"recipient": [{"lookup": "people.csv"}]}), {}).routes[0].recipient
+    )
+    assert isinstance(rule[0], Lookup)
+    assert rule[0].table == {"crm-1": "u-1", "b@x.example": "u-2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a,b,c\n", "line 1 has not exactly"), ("a,b\na,c\n", "line 2 names somebody")],
+)
+def test_a_broken_lookup_file_is_a_problem(
+    write: Write, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "people.csv").write_text(text)
+    found = problems(write({"recipient": [{"lookup": "people.csv"}]}))
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("72h", timedelta(hours=72)),
+        ("30d", timedelta(days=30)),
+        (45, timedelta(seconds=45)),
+    ],
+)
+def test_durations_have_units(write: Write, text: Any, expected: timedelta) -> None:
+    assert load(write(retry={"max_age": text}), {}).retry.max_age == expected
+
+
+@pytest.mark.parametrize("text", ["0s", "-1s", "1 week", True, "", "999d", "1e3"])
+def test_nonsense_is_no_duration(write: Write, text: Any) -> None:
+    assert "retry.max_age" in problems(write(retry={"max_age": text}))[0]
+
+
+def test_the_file_may_rename_the_secrets_variables(write: Write) -> None:
+    path = write(environment={"ITERABLE_API_KEY": "MY_KEY"})
+    assert load(path, SERVING | {"MY_KEY": "m"}).iterable.api_key == "m"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "x"),
+        ("PORT", "70000"),
+        ("WEB_CONCURRENCY", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_senseless_variable_is_named(write: Write, name: str, value: str) -> None:
+    assert problems(write(), SERVING | {name: value})[0].startswith(f"{name}: must be")
+
+
+def test_an_empty_section_means_its_defaults(write: Write) -> None:
+    assert load(write(retry=None), {}).retry.max_age == timedelta(hours=72)
+
+
+def test_a_route_is_found_by_an_earlier_name(write: Write) -> None:
+    loaded = load(write({"formerly": ["old"]}), {})
+    found = loaded.route("old")
+    assert found is not None
+    assert found.name == "a"
+    assert loaded.route("b") is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.9.9.9", "http://localhost:1", "http://[::1]"]
+)
+def test_loopback_is_recognised(url: str) -> None:
+    assert is_loopback(url)
