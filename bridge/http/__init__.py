@@ -1,0 +1,9 @@
+"""One bounded HTTP call: a deadline for all of it, a size limit, no redirects.
+
+It tells a call that certainly was not sent from one whose outcome is unknown, and
+knows nothing of what is sent or what an answer means.
+"""
+
+from bridge.http.call import Http, Reply, prepare, with_body
+
+__all__ = ["Http", "Reply", "prepare", "with_body"]

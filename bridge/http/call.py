@@ -1,0 +1,197 @@
+"""The call itself: what goes in, what comes out, and its limits."""
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import formatdate
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.connectionpool import ConnectionPool
+from urllib3.response import BaseHTTPResponse
+
+from bridge.errors import NoAnswerError, NotSentError
+from bridge.http.connection import FAILURES, Pool, SecurePool, current, reason
+
+MEBIBYTE = 1024 * 1024
+CONNECT_TIMEOUT = timedelta(seconds=5)
+#: A connection idle for longer is not used again: the other side may be closing it
+#: at this very moment, which would leave the outcome of the next call unknown.
+MAX_IDLE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    #: Lower-case names. `date` is always there: the moment of receipt where the
+    #: other side sent none (RFC 9110, 6.6.1).
+    headers: Mapping[str, str]
+    #: As sent, not decompressed; the first part of it where `is_truncated`.
+    body: bytes
+    #: True where the body exceeded the limit and the rest was not read.
+    is_truncated: bool = False
+
+
+class Http:
+    """A pool of kept connections and the limits of every call through it.
+
+    Safe to share between threads; make it after the fork. The environment's proxy and
+    certificate settings are not looked at.
+
+    Args:
+        timeout: The whole call, from looking up the name to the last byte.
+        connect_timeout: Until connection and TLS are up.
+        max_reply_bytes: The most that is read of an answer's body.
+        pool: How many connections to one host are kept.
+        max_idle: How long an idle one is good for.
+        ca_bundle: File of trusted certificates; those of `certifi` by default.
+    """
+
+    def __init__(
+        self,
+        timeout: timedelta,
+        *,
+        connect_timeout: timedelta = CONNECT_TIMEOUT,
+        max_reply_bytes: int = MEBIBYTE,
+        pool: int = 16,
+        max_idle: timedelta = MAX_IDLE,
+        ca_bundle: str = DEFAULT_CA_BUNDLE_PATH,
+    ) -> None:
+        self._seconds = timeout.total_seconds()
+        self._timeouts = (
+            min(connect_timeout.total_seconds(), self._seconds),
+            self._seconds,
+        )
+        self._max_reply_bytes = max_reply_bytes
+        self._max_idle = max_idle.total_seconds()
+        self._adapter = _Adapter(pool, ca_bundle)
+
+    def call(self, request: requests.PreparedRequest) -> Reply:
+        """Make one call; a redirect is an answer like any other.
+
+        Raises:
+            NotSentError: Nothing was written.
+            NoAnswerError: Something was written, and no whole answer came in time.
+        """
+        current.deadline = time.monotonic() + self._seconds
+        current.max_idle = self._max_idle
+        try:
+            response = self._adapter.send(request, stream=True, timeout=self._timeouts)
+            return self._read(response)
+        except requests.exceptions.InvalidURL as error:
+            raise NotSentError("the URL is not usable") from error
+        except (requests.RequestException, *FAILURES) as error:
+            raise NoAnswerError(reason(error)) from error
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._adapter.close()
+
+    def _read(self, response: requests.Response) -> Reply:
+        """Read the body up to the limit, which leaves the connection reusable."""
+        raw: BaseHTTPResponse = response.raw
+        chunks: list[bytes] = []
+        room = self._max_reply_bytes + 1
+        while room and (chunk := raw.read(room, decode_content=False)):
+            chunks.append(chunk)
+            room -= len(chunk)
+        if not room:
+            response.close()
+        headers = {name.lower(): value for name, value in raw.headers.items()}
+        if "date" not in headers:
+            headers["date"] = formatdate(usegmt=True)
+        return Reply(
+            status=response.status_code,
+            headers=headers,
+            body=b"".join(chunks)[: self._max_reply_bytes],
+            is_truncated=not room,
+        )
+
+
+def prepare(
+    method: str, url: str, headers: Mapping[str, str]
+) -> requests.PreparedRequest:
+    """Prepare a request without a body, as a template for `with_body` or as it is.
+
+    Raises:
+        ValueError: The URL or a header cannot be sent; the message names neither.
+    """
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise ValueError("a header has characters that cannot be sent")
+    try:
+        return requests.Request(method, url, headers=dict(headers)).prepare()
+    except (requests.RequestException, UnicodeError):
+        # Without a cause: its message would show the header, and so the key.
+        raise ValueError("the URL or a header cannot be sent") from None
+
+
+def with_body(
+    template: requests.PreparedRequest, body: bytes
+) -> requests.PreparedRequest:
+    """Copy a prepared request and give the copy a body."""
+    request = template.copy()
+    request.body = body
+    request.headers["Content-Length"] = str(len(body))
+    return request
+
+
+class _Adapter(HTTPAdapter):
+    """The pool, without what a caller of few hosts and no cookies need not pay for.
+
+    What is left out (proxies, cookies, certificates and URLs looked at anew for each
+    call) costs as much as the call itself.
+    """
+
+    def __init__(self, pool: int, ca_bundle: str) -> None:
+        # One context for all connections: reading the certificates takes longer
+        # than the handshake.
+        self._context = ssl.create_default_context(cafile=ca_bundle)
+        self._pools: dict[str, ConnectionPool] = {}
+        super().__init__(pool_maxsize=pool)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools with connections of our own."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> ConnectionPool:
+        """Find the host's pool."""
+        url = request.url or ""
+        origin = url[: url.find("/", len("https://"))]
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, *args, **kwargs)
+            self._pools[origin] = pool
+        return pool
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave trust to the context."""
+
+    def request_url(self, request: requests.PreparedRequest, _: Any) -> str:
+        """Ask for the path; there is no proxy that needs more."""
+        return request.path_url
+
+    def build_response(
+        self, req: requests.PreparedRequest, resp: BaseHTTPResponse
+    ) -> requests.Response:
+        """Wrap the answer."""
+        response = requests.Response()
+        response.status_code = resp.status
+        response.raw = resp
+        response.request = req
+        response.url = req.url or ""
+        return response
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+        super().close()

@@ -1,0 +1,10 @@
+"""Iterable: send a payload, ask about a campaign, say what an answer means.
+
+It keeps status, code, keys of `params` and the request id of an answer. The text
+(`msg`) is never kept: it repeats addresses, and in one case the API key.
+"""
+
+from bridge.iterable.classification import classify
+from bridge.iterable.client import Client
+
+__all__ = ["Client", "classify"]
