@@ -1,0 +1,41 @@
+"""All SQL: events, deliveries, keys, attempts and gates, and who may write when.
+
+The only package that knows SQLAlchemy; no error of its or a driver's leaves here.
+"""
+
+from bridge.store.commits import Commits
+from bridge.store.database import Tx
+from bridge.store.gates import DESTINATION, Gates
+from bridge.store.ledger import (
+    DeliveryFilter,
+    DeliveryRow,
+    EventFilter,
+    EventRow,
+    Health,
+    Ledger,
+    StoredEvent,
+    Story,
+)
+from bridge.store.queue import Doubt, Queue
+from bridge.store.schema import new_id
+from bridge.store.store import Store, open_store
+
+__all__ = [
+    "DESTINATION",
+    "Commits",
+    "DeliveryFilter",
+    "DeliveryRow",
+    "Doubt",
+    "EventFilter",
+    "EventRow",
+    "Gates",
+    "Health",
+    "Ledger",
+    "Queue",
+    "Store",
+    "StoredEvent",
+    "Story",
+    "Tx",
+    "new_id",
+    "open_store",
+]

@@ -1,0 +1,238 @@
+"""Gates: what may hold deliveries back, and the pace at the destination."""
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, case, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from bridge.model import Gate, GateState
+from bridge.store.columns import Span, Utc
+from bridge.store.database import AnyRow, Tx
+from bridge.store.prepared import Prepared
+from bridge.store.schema import deliveries, gates
+
+#: Name of the destination's gate.
+DESTINATION = "destination"
+#: What a route's gate is called before the route's name.
+ROUTE = "route:"
+
+_ALL = select(gates)
+_ONE = select(gates).where(gates.c.name == bindparam("wanted"))
+_new = insert(gates)
+_TAKE_SLOTS = Prepared(
+    _new.on_conflict_do_update(
+        index_elements=[gates.c.name],
+        set_={"next_slot_at": _new.excluded.next_slot_at},
+    ),
+    "name",
+    "next_slot_at",
+)
+
+
+class Gates:
+    """Opens, closes and paces. A gate nobody ever touched has no row: it is open."""
+
+    def read(self, tx: Tx) -> dict[str, Gate]:
+        """Read every gate that was ever touched, by name."""
+        return {row.name: _gate(row) for row in tx.connection.execute(_ALL)}
+
+    def close(self, tx: Tx, name: str, reason: str, probe_after: timedelta) -> bool:
+        """Close a gate because of a configuration error.
+
+        A person's pause stays one. A closed gate keeps its time and its next probe.
+
+        Returns:
+            True where it was open until now.
+        """
+        gate = self._one(tx, name)
+        if gate.state is GateState.PAUSED:
+            return False
+        closed_at = gate.closed_at or tx.now
+        values: dict[str, Any] = {
+            "state": GateState.CLOSED.value,
+            "reason": reason,
+            "closed_at": closed_at,
+        }
+        if gate.state is not GateState.CLOSED:
+            values["probe_at"] = tx.now + probe_after
+        self._write(tx, name, values)
+        return gate.state is GateState.OPEN
+
+    def pause(self, tx: Tx, name: str, reason: str) -> None:
+        """Close a gate by hand; it is not probed and opens by hand only."""
+        closed_at = self._one(tx, name).closed_at or tx.now
+        self._write(
+            tx,
+            name,
+            {
+                "state": GateState.PAUSED.value,
+                "reason": reason,
+                "closed_at": closed_at,
+                "probe_at": None,
+            },
+        )
+
+    def probing(self, tx: Tx, name: str) -> None:
+        """Let one delivery through a closed gate; others leave it as it is."""
+        if self._one(tx, name).state is GateState.CLOSED:
+            self._write(tx, name, {"state": GateState.PROBING.value})
+
+    def defer_probe(
+        self, tx: Tx, name: str, reason: str | None, delay: timedelta
+    ) -> None:
+        """Keep a closed gate closed and probe it later; a pause stays as it is."""
+        if self._one(tx, name).state in (GateState.CLOSED, GateState.PROBING):
+            self._write(
+                tx,
+                name,
+                {
+                    "state": GateState.CLOSED.value,
+                    "reason": reason,
+                    "probe_at": tx.now + delay,
+                },
+            )
+
+    def open(self, tx: Tx, name: str, *, even_paused: bool = True) -> bool:
+        """Open a gate; what waited there has not aged meanwhile.
+
+        Args:
+            tx: The transaction.
+            name: Which gate.
+            even_paused: False leaves a person's pause alone, as a probe must.
+
+        Returns:
+            True where it was not open.
+        """
+        gate = self._one(tx, name)
+        is_spared = gate.state is GateState.PAUSED and not even_paused
+        if gate.state is GateState.OPEN or is_spared:
+            return False
+        closed_at = gate.closed_at or tx.now
+        self._write(
+            tx,
+            name,
+            {
+                "state": GateState.OPEN.value,
+                "reason": None,
+                "closed_at": None,
+                "probe_at": None,
+            },
+        )
+        _make_younger(tx, name, closed_at, self.read(tx))
+        return True
+
+    def free_slots(self, tx: Tx, rate: float, horizon: timedelta) -> int:
+        """Count the sends that fit between now and the horizon at so many a second."""
+        wait = self._next_slot(tx) - tx.now
+        if wait > horizon:
+            return 0
+        return math.floor((horizon - wait).total_seconds() * rate) + 1
+
+    def take_slots(self, tx: Tx, count: int, rate: float) -> list[timedelta]:
+        """Reserve send slots, evenly spaced at so many a second.
+
+        A time in which nothing was sent gives no right to a burst. Because the slots
+        are one row's, all processes together keep the rate.
+
+        Returns:
+            How long from now each slot is away, in order.
+        """
+        if count < 1:
+            return []
+        start = self._next_slot(tx)
+        interval = timedelta(seconds=1) / rate
+        row = {"name": DESTINATION, "next_slot_at": start + count * interval}
+        _TAKE_SLOTS.run(tx.connection, [row])
+        return [start - tx.now + index * interval for index in range(count)]
+
+    def pause_destination(self, tx: Tx, delay: timedelta) -> None:
+        """Send nothing for a while; a longer pause that holds already stays."""
+        until = tx.now + delay
+        before = self._one(tx, DESTINATION).paused_until
+        if before is None or before < until:
+            self._write(tx, DESTINATION, {"paused_until": until})
+
+    def _next_slot(self, tx: Tx) -> datetime:
+        gate = self._one(tx, DESTINATION)
+        times = (tx.now, gate.next_slot_at, gate.paused_until)
+        return max(time for time in times if time is not None)
+
+    def _one(self, tx: Tx, name: str) -> Gate:
+        row = tx.connection.execute(_ONE, {"wanted": name}).first()
+        return _untouched(name) if row is None else _gate(row)
+
+    def _write(self, tx: Tx, name: str, values: dict[str, Any]) -> None:
+        statement = insert(gates).values(name=name, **values)
+        tx.connection.execute(
+            statement.on_conflict_do_update(index_elements=[gates.c.name], set_=values)
+        )
+
+
+def _gate(row: AnyRow) -> Gate:
+    return Gate(
+        name=row.name,
+        state=GateState(row.state),
+        reason=row.reason,
+        closed_at=row.closed_at,
+        probe_at=row.probe_at,
+        next_slot_at=row.next_slot_at,
+        paused_until=row.paused_until,
+    )
+
+
+def _untouched(name: str) -> Gate:
+    return Gate(
+        name=name,
+        state=GateState.OPEN,
+        reason=None,
+        closed_at=None,
+        probe_at=None,
+        next_slot_at=None,
+        paused_until=None,
+    )
+
+
+def _make_younger(
+    tx: Tx, name: str, closed_at: datetime, all_gates: dict[str, Gate]
+) -> None:
+    """Take the time a gate was closed off the age of what waited there.
+
+    Where a delivery's other gate is still closed, the opening of that one will take off
+    the time since it closed; only the time before counts here, so none counts twice.
+    """
+    if name.startswith(ROUTE):
+        other = all_gates.get(DESTINATION)
+        until = tx.now if other is None else other.closed_at or tx.now
+        is_here = deliveries.c.route == name.removeprefix(ROUTE)
+        _shift(tx, closed_at, until, is_here)
+        return
+    shut = {
+        gate.name.removeprefix(ROUTE): gate.closed_at
+        for gate in all_gates.values()
+        if gate.name.startswith(ROUTE) and gate.closed_at is not None
+    }
+    _shift(tx, closed_at, tx.now, deliveries.c.route.not_in(sorted(shut)))
+    for route, until in shut.items():
+        _shift(tx, closed_at, until, deliveries.c.route == route)
+
+
+def _shift(
+    tx: Tx, closed_at: datetime, until: datetime, where: ColumnElement[bool]
+) -> None:
+    """Move the start of the age on by what of the closed time lay after it."""
+    if until <= closed_at:
+        return
+    since = deliveries.c.aging_since
+    end = bindparam("until", until, Utc)
+    moved = case(
+        (since >= end, since),
+        (since >= bindparam("closed_at", closed_at, Utc), end),
+        else_=since + bindparam("span", until - closed_at, Span),
+    )
+    tx.connection.execute(
+        update(deliveries)
+        .where(deliveries.c.due_at.is_not(None), where)
+        .values(aging_since=moved)
+    )

@@ -1,0 +1,119 @@
+"""Keys: what makes the second copy of a reward recognisable, and who holds them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import bindparam, or_, select, tuple_, update
+from sqlalchemy.dialects.sqlite import insert
+
+from bridge.model import NewDelivery
+from bridge.store.database import Tx
+from bridge.store.prepared import Prepared
+from bridge.store.schema import CHUNK, keys
+
+#: Route and key.
+Pair = tuple[str, str]
+
+_new = insert(keys)
+_TAKE = Prepared(
+    _new.on_conflict_do_update(
+        index_elements=[keys.c.route, keys.c.key],
+        set_={
+            "delivery_id": _new.excluded.delivery_id,
+            "expires_at": _new.excluded.expires_at,
+        },
+        where=keys.c.expires_at <= bindparam("now", type_=keys.c.expires_at.type),
+    ),
+    "route",
+    "key",
+    "delivery_id",
+    "expires_at",
+)
+_GIVE = (
+    update(keys)
+    .where(
+        keys.c.route == bindparam("of_route"),
+        keys.c.key == bindparam("of_key"),
+        keys.c.delivery_id == bindparam("loser"),
+    )
+    .values(delivery_id=bindparam("winner"))
+)
+_FIND = select(keys.c.route, keys.c.key, keys.c.delivery_id).where(
+    tuple_(keys.c.route, keys.c.key).in_(bindparam("wanted", expanding=True)),
+    or_(keys.c.expires_at.is_(None), keys.c.expires_at > bindparam("now")),
+)
+
+
+def take_keys(tx: Tx, wanted: Sequence[NewDelivery]) -> dict[Pair, str]:
+    """Take all keys that are free or expired, for the first who wants each.
+
+    Returns:
+        Who holds each of the keys now; empty where all were free, which is the rule.
+    """
+    rows = [
+        {
+            "route": one.route,
+            "key": key,
+            "delivery_id": one.id,
+            "expires_at": tx.now + keep,
+            "now": tx.now,
+        }
+        for one in wanted
+        for key, keep in one.keys
+    ]
+    if _TAKE.run(tx.connection, rows) == len(rows):
+        return {}
+    return owners_of(tx, [(one.route, key) for one in wanted for key, _ in one.keys])
+
+
+def holder(delivery: NewDelivery, owners: Mapping[Pair, str]) -> str | None:
+    """Find who else holds a key of the delivery; None where it holds them all."""
+    for key, _ in delivery.keys:
+        owner = owners.get((delivery.route, key), delivery.id)
+        if owner != delivery.id:
+            return owner
+    return None
+
+
+def give_keys(tx: Tx, losers: Sequence[tuple[NewDelivery, str]]) -> None:
+    """Hand the keys that losers took to their winners, so that they go on counting."""
+    rows = [
+        {
+            "loser": delivery.id,
+            "of_route": delivery.route,
+            "of_key": key,
+            "winner": winner,
+        }
+        for delivery, winner in losers
+        for key, _ in delivery.keys
+    ]
+    if rows:
+        tx.connection.execute(_GIVE, rows)
+
+
+def told_formerly(tx: Tx, wanted: Sequence[NewDelivery]) -> dict[str, str]:
+    """Find those told already under an earlier name of their route, and by whom."""
+    pairs = {
+        one.id: [(name, key) for name in one.route_names[1:] for key, _ in one.keys]
+        for one in wanted
+        if len(one.route_names) > 1
+    }
+    if not pairs:
+        return {}
+    owners = owners_of(tx, [pair for several in pairs.values() for pair in several])
+    told: dict[str, str] = {}
+    for delivery_id, several in pairs.items():
+        winner = next((owners[pair] for pair in several if pair in owners), None)
+        if winner is not None:
+            told[delivery_id] = winner
+    return told
+
+
+def owners_of(tx: Tx, pairs: Iterable[Pair]) -> dict[Pair, str]:
+    """Find who holds keys now; keys that are free or expired are left out."""
+    found: dict[Pair, str] = {}
+    several = list(dict.fromkeys(pairs))
+    for start in range(0, len(several), CHUNK):
+        wanted = several[start : start + CHUNK]
+        rows = tx.connection.execute(_FIND, {"wanted": wanted, "now": tx.now})
+        found |= {(row.route, row.key): row.delivery_id for row in rows}
+    return found

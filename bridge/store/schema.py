@@ -1,0 +1,182 @@
+"""The tables, their indexes, and ids; no statement is run here."""
+
+import re
+
+import uuid_utils
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    text,
+)
+
+from bridge.store.columns import Id, Utc, Words
+
+#: Newest migration this program knows (`migrations/versions`).
+#:
+#: A later migration that older programs cannot live with names the least number they
+#: must know: `0007-needs-0005`. Without such an ending any older program runs on it.
+REVISION = "0001"
+
+#: Most values in one look-up: databases bound them, and compiled statements grow.
+CHUNK = 500
+
+metadata = MetaData()
+
+# No foreign keys: nothing is deleted but by retention, which takes whole stories, and
+# each would cost a look-up on the path of every webhook.
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    #: Null once a hashed key has outlived its 25 hours.
+    Column("transport_key", Words, unique=True),
+    Column("is_hashed", Boolean, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("repeated_at", Utc),
+    Column("repeats", Integer, nullable=False, server_default="0"),
+    Column("kind", String, nullable=False),
+    Column("event_type", Words),
+    Column("door", String),
+    Column("status", String, nullable=False),
+    Column("reason", Words),
+    Column("waits_for", Words),
+    Column("headers", JSON, nullable=False),
+    # Last, so that reading the columns above does not walk the body's pages.
+    Column("body", LargeBinary, nullable=False),
+)
+Index(
+    "events_waits_for",
+    events.c.waits_for,
+    sqlite_where=events.c.waits_for.is_not(None),
+    postgresql_where=events.c.waits_for.is_not(None),
+)
+#: What made no delivery. Written out, as SQLite uses a partial index only where a query
+#: repeats its condition literally.
+IS_UNUSED = text("status != 'stored'")
+#: An ordinary webhook does not pay for listing those.
+Index(
+    "events_unused",
+    events.c.status,
+    events.c.id,
+    sqlite_where=IS_UNUSED,
+    postgresql_where=IS_UNUSED,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("event_id", Id, nullable=False),
+    Column("route", String, nullable=False),
+    Column("endpoint", String, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("recipient", Words, nullable=False),
+    Column("customer_id", Words),
+    Column("code", Words, nullable=False),
+    Column("campaign", Words),
+    Column("status", String, nullable=False, server_default="pending"),
+    Column("lane", String, nullable=False, server_default="fresh"),
+    #: `pending`: when to send; `sending`: end of the lease; `in_doubt`: next check;
+    #: null for everything that no longer moves by itself.
+    Column("due_at", Utc),
+    Column("token", String),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("number", Integer, nullable=False, server_default="0"),
+    Column("doubts", Integer, nullable=False, server_default="0"),
+    Column("aging_since", Utc, nullable=False),
+    Column("voucher_expires_at", Utc),
+    Column("scheduled_message_id", BigInteger),
+    Column("reason", Words),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+#: The queue. A claim seeks one place in it for each route that may send, so what waits
+#: at closed gates is never walked over.
+Index(
+    "deliveries_queue",
+    deliveries.c.status,
+    deliveries.c.route,
+    deliveries.c.lane,
+    deliveries.c.due_at,
+    sqlite_where=deliveries.c.due_at.is_not(None),
+    postgresql_where=deliveries.c.due_at.is_not(None),
+)
+Index("deliveries_event", deliveries.c.event_id)
+
+#: States in which a delivery moves by itself: these have a `due_at`.
+MOVING = ("pending", "sending", "in_doubt")
+#: States that need or needed somebody's attention.
+TROUBLED = ("held", "dead", "suppressed", "dropped", "undelivered")
+IS_TROUBLED = text(f"status IN ({', '.join(map(repr, TROUBLED))})")
+#: A delivery that goes well is never in it, so it costs the ordinary path nothing.
+Index(
+    "deliveries_troubled",
+    deliveries.c.status,
+    deliveries.c.id,
+    sqlite_where=IS_TROUBLED,
+    postgresql_where=IS_TROUBLED,
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("route", String, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("delivery_id", Id, nullable=False),
+    #: Null for never.
+    Column("expires_at", Utc),
+    PrimaryKeyConstraint("route", "key"),
+    # The row is little more than its key: one tree instead of two.
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", Id, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("status", Integer),
+    Column("code", Words),
+    Column("reason", Words, nullable=False),
+    Column("request_id", Words),
+    Column("payload", LargeBinary),
+    PrimaryKeyConstraint("delivery_id", "number"),
+)
+
+gates = Table(
+    "gates",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False, server_default="open"),
+    Column("reason", Words),
+    Column("closed_at", Utc),
+    Column("probe_at", Utc),
+    Column("next_slot_at", Utc),
+    Column("paused_until", Utc),
+)
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def new_id() -> str:
+    """Make a sortable id (UUIDv7)."""
+    return str(uuid_utils.uuid7())
+
+
+def as_id(text: str) -> str | None:
+    """Read an id a person typed; None when it cannot be one."""
+    lower = text.strip().lower()
+    return lower if _ID.fullmatch(lower) else None

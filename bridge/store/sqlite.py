@@ -1,0 +1,100 @@
+"""What is SQLite's own: the file, its settings, its driver's errors."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from bridge.errors import ConfigError, Problem
+
+#: How long a statement waits for a lock, in milliseconds. Readers need it only while
+#: somebody recovers the log of a crashed process.
+_BUSY_MS = 2000
+#: The same for `BEGIN IMMEDIATE`, which is asked again until the write's own time is
+#: over. Programs of ours queue on the lock file; this is for those that do not know it,
+#: such as the `sqlite3` shell.
+_BEGIN_BUSY_MS = 100
+
+_SETTINGS = (
+    f"PRAGMA busy_timeout = {_BUSY_MS}",
+    # Promise 1: what is committed is on disk, power loss included.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -8192",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+def path_of(url: str) -> Path:
+    """Read which file a URL names.
+
+    Raises:
+        ConfigError: It names no database this program can use.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    is_sqlite = parsed is not None and parsed.get_backend_name() == "sqlite"
+    if parsed is None or not is_sqlite or parsed.database in (None, "", ":memory:"):
+        raise ConfigError([Problem("DATABASE_URL", "must be sqlite:///path/to/file")])
+    # Absolute, because a later change of directory must not change the database.
+    return Path(str(parsed.database)).absolute()
+
+
+def engine_of(path: Path) -> Engine:
+    """Make an engine; it connects when used."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        # Transactions are begun by hand, at once as reader or as writer.
+        connect_args={"isolation_level": None, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    for setting in _SETTINGS:
+        connection.execute(setting)
+
+
+def writer_of(engine: Engine, path: Path) -> Connection:
+    """Open a connection to write through, and the file where there is none.
+
+    Raises:
+        OSError: The file cannot be made.
+        SQLAlchemyError: It cannot be opened.
+        sqlite3.Error: It is no database.
+    """
+    # People's names and codes are in it: nobody else's to read.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = engine.connect()
+    try:
+        driver = driver_of(connection)
+        driver.execute(f"PRAGMA busy_timeout = {_BEGIN_BUSY_MS}")
+        driver.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.Error:
+        connection.invalidate()
+        connection.close()
+        raise
+    return connection
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Reach the driver's connection below SQLAlchemy's."""
+    found: Any = connection.connection.driver_connection
+    return found  # type: ignore[no-any-return] # `engine_of` makes no other kind
+
+
+def data_version(connection: Connection) -> int:
+    """Read a number that changes when another connection commits."""
+    return int(driver_of(connection).execute("PRAGMA data_version").fetchone()[0])
+
+
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    """Tell whether somebody else holds SQLite's own lock."""
+    # The lowest byte is the plain code below the extended one.
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

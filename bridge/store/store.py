@@ -1,0 +1,138 @@
+"""The store as one object: the database and the parts that speak SQL to it."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import partial
+from weakref import WeakSet
+
+from sqlalchemy import inspect
+
+from bridge.store.commits import Commits
+from bridge.store.database import TIMEOUT, Database, Tx, host_clock
+from bridge.store.gates import Gates
+from bridge.store.ledger import Ledger
+from bridge.store.migrating import is_current, migrate
+from bridge.store.queue import Queue
+
+_open: WeakSet["Store"] = WeakSet()
+
+
+class Store:
+    """Everything the bridge remembers.
+
+    Safe to open before a fork and to use after it, from any number of threads. A fork
+    inside a transaction is not.
+
+    Attributes:
+        commits: Takes what arrives.
+        queue: Hands out and takes back what is to be sent.
+        gates: May hold deliveries back.
+        ledger: Answers questions, and mends by hand.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.gates = Gates()
+        self.queue = Queue()
+        self.commits = Commits(database)
+        self.ledger = Ledger(database)
+        _open.add(self)
+
+    def write(self, timeout: float = TIMEOUT) -> AbstractContextManager[Tx]:
+        """Open a transaction that writes; commit it at the end of the block.
+
+        Args:
+            timeout: Seconds to wait for the turn to write.
+
+        Raises:
+            StoreUnavailable: It could not begin in time, or failed; nothing was kept.
+        """
+        return self._database.write(timeout)
+
+    def read(self) -> AbstractContextManager[Tx]:
+        """Open a transaction that sees one moment and only reads.
+
+        Raises:
+            StoreUnavailable: The database cannot be read.
+        """
+        return self._database.read()
+
+    def has_changed(self) -> bool:
+        """Tell whether anybody committed through another store since the last call.
+
+        True also when it cannot be told.
+        """
+        return self._database.has_changed()
+
+    def ping(self) -> None:
+        """Ask the database for an answer.
+
+        Raises:
+            StoreUnavailable: It has none.
+        """
+        with self._database.read() as tx:
+            # `SELECT 1` would be answered without a look at the file.
+            inspect(tx.connection).get_table_names()
+
+    def migrate(self) -> None:
+        """Create or upgrade the tables; nothing happens when they are current.
+
+        Raises:
+            ConfigError: The tables need a newer program.
+            StoreUnavailable: The database cannot be written.
+        """
+        migrate(self._database)
+
+    def is_current(self) -> bool:
+        """Tell whether this program can work with the tables as they are.
+
+        Raises:
+            StoreUnavailable: The database cannot be read.
+        """
+        return is_current(self._database)
+
+    def close(self) -> None:
+        """Close every connection; another use would open them again."""
+        self._database.close()
+
+    def before_fork(self) -> None:
+        """Let go of what must not be carried over a fork."""
+        self._database.before_fork()
+
+    def after_fork(self, *, is_child: bool) -> None:
+        """Go on after a fork."""
+        self._database.after_fork(is_child=is_child)
+        if is_child:
+            self.commits.forget_threads()
+
+
+def _before_fork() -> None:
+    for store in list(_open):
+        store.before_fork()
+
+
+def _after_fork(*, is_child: bool) -> None:
+    for store in list(_open):
+        store.after_fork(is_child=is_child)
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=partial(_after_fork, is_child=False),
+    after_in_child=partial(_after_fork, is_child=True),
+)
+
+
+def open_store(database_url: str, clock: Callable[[], datetime] = host_clock) -> Store:
+    """Make a store; nothing is opened until it is used.
+
+    Args:
+        database_url: `sqlite:///path`.
+        clock: Supplies the time; the machine's own unless a test says otherwise.
+
+    Raises:
+        ConfigError: The URL names no database this program can use.
+    """
+    return Store(Database(database_url, clock))

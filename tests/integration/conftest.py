@@ -1,0 +1,233 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.model import (
+    Arrival,
+    Attempt,
+    Capture,
+    Cause,
+    Claim,
+    EventStatus,
+    Lane,
+    NewDelivery,
+    Settlement,
+)
+from bridge.store import Store, new_id, open_store
+from tests.integration.programs import Program
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start programs that are given a bound socket; they end with the test."""
+    running: list[Program] = []
+
+    def start(*command: str, env: Mapping[str, str] | None = None) -> Program:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            log = tmp_path / f"program-{len(running)}.log"
+            with log.open("wb") as file:
+                process = subprocess.Popen(
+                    [one.replace("FD", str(listener.fileno())) for one in command],
+                    pass_fds=[listener.fileno()],
+                    stderr=file,
+                    env=None if env is None else {**os.environ, **env},
+                )
+            running.append(Program(process, listener.getsockname(), log))
+        return running[-1]
+
+    yield start
+    for program in running:
+        program.stop()
+
+
+@pytest.fixture
+def small(start: Callable[..., Program]) -> Callable[..., Program]:
+    """Start receiving processes around the small application."""
+
+    def small(**settings: float) -> Program:
+        script = str(Path(__file__).with_name("small_app.py"))
+        return start(sys.executable, script, "FD", json.dumps(settings))
+
+    return small
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait for a condition, not for a duration."""
+
+    def eventually(is_so: Callable[[], object], seconds: float = 10) -> None:
+        until = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < until, "it did not become so in time"
+            time.sleep(0.02)
+
+    return eventually
+
+
+class Clock:
+    """A clock that stands until it is moved; every transaction reads it once."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2020, 2, 29, 12, tzinfo=UTC)
+        self.reads = 0
+
+    def __call__(self) -> datetime:
+        self.reads += 1
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tick(clock: Clock) -> Callable[..., datetime]:
+    """Move the stores' clock on: `tick(hours=25)`."""
+
+    def move(**span: float) -> datetime:
+        clock.now += timedelta(**span)
+        return clock.now
+
+    return move
+
+
+@pytest.fixture
+def transactions(clock: Clock) -> Callable[[], int]:
+    """Count the transactions of all stores of a test so far."""
+    return lambda: clock.reads
+
+
+@pytest.fixture(params=["sqlite"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty database; the contract of the store holds on each kind."""
+    assert request.param == "sqlite"
+    return f"sqlite:///{tmp_path / 'bridge.db'}"
+
+
+@pytest.fixture
+def another_store(database_url: str, clock: Clock) -> Iterator[Callable[[], Store]]:
+    """Open the database once more, as another process would."""
+    with ExitStack() as stack:
+
+        def opened() -> Store:
+            store = open_store(database_url, clock)
+            stack.callback(store.close)
+            return store
+
+        yield opened
+
+
+@pytest.fixture
+def store(another_store: Callable[[], Store]) -> Store:
+    opened = another_store()
+    opened.migrate()
+    return opened
+
+
+def _delivery(key: str = "pub:p:v", **changes: Any) -> NewDelivery:
+    route = changes.get("route", "r")
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "route": route,
+        "route_names": (route,),
+        "endpoint": "email/target",
+        "key": key,
+        "keys": ((key, timedelta(days=30)),),
+        "recipient": "user-1",
+        "customer_id": "cust_1",
+        "codes": ("CODE-1",),
+        "campaign": "Welcome",
+    }
+    return NewDelivery(**(values | changes))
+
+
+@pytest.fixture
+def new_delivery() -> Callable[..., NewDelivery]:
+    """Make a delivery about to be stored; give its key, change what else matters."""
+    return _delivery
+
+
+def _arrival(*deliveries: NewDelivery, **changes: Any) -> Arrival:
+    status = EventStatus.STORED if deliveries else EventStatus.IGNORED
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "capture": Capture(body=b'{"id": "whs_1"}', headers={"user-agent": "axios"}),
+        "transport_key": f"whs_{new_id()}",
+        "is_hashed": False,
+        "kind": "project",
+        "event_type": "voucher.published",
+        "status": status,
+        "deliveries": deliveries,
+    }
+    return Arrival(**(values | changes))
+
+
+@pytest.fixture
+def new_arrival() -> Callable[..., Arrival]:
+    """Make an arrival about to be stored, of deliveries or of none."""
+    return _arrival
+
+
+@pytest.fixture
+def fill(store: Store) -> Callable[..., list[str]]:
+    """Store so many ordinary deliveries on a route and return their ids."""
+
+    def stored(count: int, **changes: Any) -> list[str]:
+        made = [_delivery(f"pub:{new_id()}:v", **changes) for _ in range(count)]
+        for one in made:
+            store.commits.add(_arrival(one))
+        return [one.id for one in made]
+
+    return stored
+
+
+@pytest.fixture
+def claim(store: Store) -> Callable[..., list[Claim]]:
+    """Claim what is due, in a transaction of its own."""
+
+    def claimed(*routes: str, lane: Lane = Lane.FRESH, limit: int = 10) -> list[Claim]:
+        lease = timedelta(seconds=30)
+        with store.write() as tx:
+            return store.queue.claim(tx, routes or ("r",), lane, limit, lease, new_id())
+
+    return claimed
+
+
+@pytest.fixture
+def settlement(clock: Clock) -> Callable[..., Settlement]:
+    """Say how the one attempt that a claim allows ended."""
+
+    def made(claim: Claim, cause: Cause, **changes: Any) -> Settlement:
+        attempt = Attempt(
+            number=claim.number,
+            started_at=clock.now,
+            duration=timedelta(milliseconds=80),
+            outcome="SUCCESS" if cause is Cause.ANSWERED_OK else "RETRY",
+            status=200,
+            code="Success",
+            reason="Iterable said so",
+            request_id="req-1",
+            payload=b'{"campaignId":1}',
+        )
+        plain = Settlement(
+            delivery_id=claim.delivery_id,
+            token=claim.token,
+            cause=cause,
+            reason=None,
+            attempt=attempt,
+        )
+        return replace(plain, **changes)
+
+    return made

@@ -1,0 +1,103 @@
+"""Creating and upgrading the tables."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+import bridge.store
+from bridge.errors import ConfigError
+from bridge.store import Store
+from bridge.store.schema import REVISION, metadata
+
+pytestmark = pytest.mark.integration
+
+
+def set_revision(store: Store, revision: str) -> None:
+    with store.write() as tx:
+        statement = text("UPDATE alembic_version SET version_num = :revision")
+        tx.connection.execute(statement, {"revision": revision})
+
+
+def test_empty_database_is_not_current_until_migrated(
+    another_store: Callable[[], Store],
+) -> None:
+    store = another_store()
+    assert not store.is_current()
+    store.migrate()
+    assert store.is_current()
+
+
+def test_migrating_again_changes_nothing(store: Store) -> None:
+    store.has_changed()
+    other_side = store.ledger.health()
+    store.migrate()
+    assert store.is_current()
+    assert store.ledger.health() == other_side
+
+
+def test_several_migrate_at_once_and_all_find_it_done(
+    another_store: Callable[[], Store],
+) -> None:
+    stores = [another_store() for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        for done in [threads.submit(one.migrate) for one in stores]:
+            done.result()
+    assert all(one.is_current() for one in stores)
+
+
+def test_migrations_make_the_tables_that_the_program_uses(store: Store) -> None:
+    with store.write() as tx:
+        context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_make_the_partial_indexes_that_the_program_uses(
+    store: Store,
+) -> None:
+    def indexes(connection: Any) -> dict[str, str]:
+        rows = connection.execute(
+            text("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
+        )
+        return {name: " ".join(sql.split()) for name, sql in rows if sql}
+
+    with store.write() as tx:
+        migrated = indexes(tx.connection)
+        metadata.drop_all(tx.connection)
+        metadata.create_all(tx.connection)
+        assert migrated == indexes(tx.connection)
+
+
+def test_newest_migration_is_the_one_the_program_names() -> None:
+    config = Config()
+    folder = Path(bridge.store.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
+
+
+@pytest.mark.parametrize("revision", ["9999", "9999-needs-0001"])
+def test_newer_tables_that_only_added_something_still_serve(
+    store: Store, revision: str
+) -> None:
+    set_revision(store, revision)
+    assert store.is_current()
+    store.migrate()
+
+
+def test_newer_tables_that_need_a_newer_program_refuse(store: Store) -> None:
+    set_revision(store, "9999-needs-9998")
+    assert not store.is_current()
+    with pytest.raises(ConfigError, match="too old"):
+        store.migrate()
+
+
+def test_older_tables_are_not_current(store: Store) -> None:
+    set_revision(store, "0000")
+    assert not store.is_current()
