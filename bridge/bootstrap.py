@@ -1,0 +1,70 @@
+"""The composition root: one `Config` becomes a wired `Bridge`.
+
+The clock and the random generator enter the program here.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random, SystemRandom
+from threading import Event
+
+from bridge.config import Config
+from bridge.dispatch import Dispatch
+from bridge.http import Http
+from bridge.intake import Intake
+from bridge.iterable import Client
+from bridge.rendering import Templates
+from bridge.senders import Senders
+from bridge.store import Store, new_id, open_store
+from bridge.worker import Coordinator
+
+
+def now() -> datetime:
+    """Read the clock: aware, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """What the doors and commands need."""
+
+    config: Config
+    store: Store
+    intake: Intake
+
+
+def build(config: Config) -> Bridge:
+    """Wire the parts; nothing is opened until it is used, so a fork is safe."""
+    store = open_store(config.database_url)
+    intake = Intake(config.routes, store.commits.add, new_id)
+    return Bridge(config=config, store=store, intake=intake)
+
+
+def templates(config: Config) -> Templates:
+    """Compile the templates the routes name.
+
+    Raises:
+        ConfigError: With every template that does not compile.
+    """
+    return Templates(config.templates, {route.template for route in config.routes})
+
+
+def client(config: Config, threads: int) -> Client:
+    """Make an Iterable client with as many connections as threads."""
+    http = Http(config.iterable.timeout, pool=threads)
+    return Client(http, config.iterable.base_url, config.iterable.api_key)
+
+
+def deliver(config: Config, *, threads: int, stop: Event) -> None:
+    """Deliver until told to stop: the whole life of a delivering process."""
+    bridge = build(config)
+    rng: Random = SystemRandom()
+    dispatch = Dispatch(config, templates(config), client(config, threads), rng, now)
+    senders = Senders(dispatch, threads, stop)
+    coordinator = Coordinator(
+        config, bridge.store, senders=senders, threads=threads, stop=stop
+    )
+    try:
+        coordinator.run()
+    finally:
+        bridge.store.close()

@@ -1,0 +1,144 @@
+"""Everything that must be right before a start, all problems at once."""
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bridge import bootstrap, identity, rendering, resources, voucherify
+from bridge.capture import read
+from bridge.config import Config, Role, Route, examine
+from bridge.errors import ConfigError, Problem, RecipientError, RenderError
+from bridge.model import Parsed, Reward
+from bridge.rendering import Templates
+
+#: Reasons of `Client.check_campaign`, in words that say what to do.
+ADVICE = {
+    "campaign_not_found": "no such campaign in this Iterable project",
+    "campaign_not_running": "the campaign is not running: activate it",
+    "campaign_not_triggered": "the campaign is not of type Triggered",
+    "campaign_wrong_medium": "the campaign's medium is not that of the endpoint",
+    "key_refused": "Iterable refuses the key (kind, project or data centre)",
+    "unreachable": "Iterable cannot be reached",
+}
+
+
+def check(
+    path: Path,
+    env: Mapping[str, str],
+    *roles: Role,
+    asks_ledger: bool = True,
+    online: bool = False,
+) -> list[Problem]:
+    """List every problem of file, environment, templates and waiting rows.
+
+    Args:
+        path: The configuration file.
+        env: The environment.
+        roles: What the program is about to do.
+        asks_ledger: Look for waiting deliveries whose route is gone.
+        online: Ask Iterable too, with the configured key.
+    """
+    examined = examine(path, env, *roles)
+    problems = list(examined.problems)
+    broken = set()
+    for where, name in examined.templates:
+        if (examined.folder / name).is_file():
+            found = rendering.lint(examined.folder, name)
+            broken |= {name for _ in found}
+            problems += [Problem(f"{where}.template", str(one)) for one in found]
+    config = examined.config
+    if config is None:
+        return problems
+    problems += _unrenderable(config, broken)
+    if asks_ledger:
+        problems += _orphans(config)
+    if online:
+        problems += _refused(config)
+    return problems
+
+
+def _unrenderable(config: Config, broken: set[str]) -> Iterator[Problem]:
+    """Render each sound template with the samples that its route could meet."""
+    samples = list(_samples())
+    for index, route in enumerate(config.routes):
+        if route.template in broken:
+            continue
+        try:
+            templates = Templates(config.templates, [route.template])
+        except ConfigError as error:
+            yield from (
+                Problem(f"routes.{index}.template", str(one)) for one in error.problems
+            )
+            continue
+        failures = [
+            _failure(templates, route, *sample)
+            for sample in samples
+            if _could_meet(route, *sample)
+        ]
+        # One sample that lacks an optional value is no fault; all of them are.
+        if failures and all(failures):
+            yield Problem(f"routes.{index}.template", str(failures[0]))
+
+
+def _samples() -> Iterator[tuple[Parsed, Reward]]:
+    for capture in read(resources.samples() / "voucherify"):
+        parsed = voucherify.parse(capture)
+        for reward in parsed.rewards:
+            yield parsed, reward
+
+
+def _could_meet(route: Route, parsed: Parsed, reward: Reward) -> bool:
+    """Tell whether a sample is of the route's kind; campaigns may be anybody's."""
+    if (reward.raw is not None) is not bool(route.when.raw):
+        return False
+    types = {voucher.get("type") for voucher in reward.vouchers} or {"NONE"}
+    is_type = not route.when.vouchers or bool(types & set(route.when.vouchers))
+    events = route.when.events
+    kind = parsed.event_type or ""
+    return is_type and (not events or any(fnmatchcase(kind, one) for one in events))
+
+
+def _failure(
+    templates: Templates, route: Route, parsed: Parsed, reward: Reward
+) -> RenderError | None:
+    whole = voucherify.whole_publication([reward]) if reward.publication_id else reward
+    try:
+        templates.render(
+            route,
+            endpoint=route.endpoint,
+            parsed=parsed,
+            reward=whole if route.per == "publication" else reward,
+            recipient=identity.recipient(reward, ("source_id", "email")),
+            delivery_id="00000000-0000-7000-8000-000000000000",
+        )
+    except RenderError as error:
+        return error
+    except RecipientError:
+        return None
+    return None
+
+
+def _orphans(config: Config) -> Iterator[Problem]:
+    """Name waiting deliveries whose route the configuration no longer has."""
+    store = bootstrap.build(config).store
+    try:
+        if store.is_current():
+            for name in sorted(store.ledger.waiting_routes()):
+                if config.route(name) is None:
+                    yield Problem(
+                        "routes",
+                        f"deliveries wait for {name}, which is no longer here "
+                        "(add it, or name it in a route's `formerly`)",
+                    )
+    finally:
+        store.close()
+
+
+def _refused(config: Config) -> Iterator[Problem]:
+    client = bootstrap.client(config, threads=1)
+    for index, route in enumerate(config.routes):
+        if route.campaign_id is None:
+            continue
+        reason = client.check_campaign(route.campaign_id, route.endpoint)
+        if reason is not None:
+            yield Problem(f"routes.{index}.campaign_id", ADVICE[reason])
