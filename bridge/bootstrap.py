@@ -3,6 +3,7 @@
 The clock and the random generator enter the program here.
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random, SystemRandom
@@ -53,6 +54,17 @@ def client(config: Config, threads: int) -> Client:
     """Make an Iterable client with as many connections as threads."""
     http = Http(config.iterable.timeout, pool=threads)
     return Client(http, config.iterable.base_url, config.iterable.api_key)
+
+
+def prepare(config: Config) -> None:
+    """Create or upgrade the tables of SQLite; elsewhere that is `migrate`'s to do.
+
+    Raises:
+        StoreUnavailable: The database cannot be written.
+    """
+    if config.database_url.startswith("sqlite"):
+        with closing(build(config).store) as store:
+            store.migrate()
 
 
 def deliver(config: Config, *, threads: int, stop: Event) -> None:

@@ -24,7 +24,13 @@ from bridge.model import ENDPOINTS, Capture, Json
 
 #: Headers worth keeping; none of them ever carries a secret.
 KEPT_HEADERS = frozenset(
-    {"content-type", "user-agent", "x-request-id", "x-voucherify-signature"}
+    {
+        "content-encoding",
+        "content-type",
+        "user-agent",
+        "x-request-id",
+        "x-voucherify-signature",
+    }
 )
 _LONGEST_HEADER = 1000
 _SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})

@@ -1,0 +1,85 @@
+"""What all answers have in common: a request id, and problems as RFC 9457 has them."""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from bridge import log as logs
+from bridge.errors import SignatureError, StoreUnavailable
+
+log = logs.get(__name__)
+
+#: What may stand in a header, a log line and the ledger as it came.
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+#: Seconds after which a sender whose webhook was not stored may come again.
+RETRY_AFTER = 10
+
+
+def install(app: Flask) -> None:
+    """Give an application its request ids and its error answers."""
+    app.before_request(_name_request)
+    app.after_request(_tell_name)
+    app.register_error_handler(HTTPException, _http_problem)
+    app.register_error_handler(SignatureError, _not_authentic)
+    app.register_error_handler(StoreUnavailable, _not_stored)
+
+
+def as_json(content: Mapping[str, Any], status: int = 200) -> Response:
+    """Answer with a JSON object."""
+    return Response(json.dumps(content), status, content_type="application/json")
+
+
+def problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with what is wrong.
+
+    References:
+        https://www.rfc-editor.org/rfc/rfc9457
+    """
+    content = json.dumps({"title": title, "status": status, "detail": detail})
+    return Response(content, status, headers, content_type="application/problem+json")
+
+
+def incoming_id() -> str | None:
+    """Return the request id the sender gave, if it is fit to be kept."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if _SANE_ID.fullmatch(given) else None
+
+
+def _name_request() -> None:
+    g.request_id = incoming_id() or secrets.token_hex(16)
+
+
+def _tell_name(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _http_problem(error: HTTPException) -> Response:
+    """Say what Flask found, and keep what belongs to it: `Allow` beside a 405."""
+    headers = {
+        name: value
+        for name, value in error.get_headers(request.environ)
+        if name != "Content-Type"
+    }
+    return problem(error.code or 500, error.name, error.description or "", headers)
+
+
+def _not_authentic(error: SignatureError) -> Response:
+    log.info("request.not_authentic", reason=error.reason, request_id=g.request_id)
+    # A 401 must name a way to prove oneself (RFC 9110, section 11.6.1).
+    headers = {"WWW-Authenticate": "Voucherify-Signature"}
+    return problem(401, "Unauthorized", error.reason, headers)
+
+
+def _not_stored(error: StoreUnavailable) -> Response:
+    log.error("store.unavailable", reason=error.reason, request_id=g.request_id)
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    detail = "nothing was stored; send it again"
+    return problem(503, "Service Unavailable", detail, headers)
