@@ -1,13 +1,20 @@
 """Everything that must be right before a start, all problems at once."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bridge import bootstrap, identity, rendering, resources, voucherify
 from bridge.capture import read
 from bridge.config import Config, Role, Route, examine
-from bridge.errors import ConfigError, Problem, RecipientError, RenderError
+from bridge.errors import (
+    ConfigError,
+    Problem,
+    RecipientError,
+    RenderError,
+    StoreUnavailable,
+)
 from bridge.model import Parsed, Reward
 from bridge.rendering import Templates
 
@@ -118,20 +125,25 @@ def _failure(
     return None
 
 
-def _orphans(config: Config) -> Iterator[Problem]:
+def _orphans(config: Config) -> list[Problem]:
     """Name waiting deliveries whose route the configuration no longer has."""
-    store = bootstrap.build(config).store
     try:
-        if store.is_current():
-            for name in sorted(store.ledger.waiting_routes()):
-                if config.route(name) is None:
-                    yield Problem(
-                        "routes",
-                        f"deliveries wait for {name}, which is no longer here "
-                        "(add it, or name it in a route's `formerly`)",
-                    )
-    finally:
-        store.close()
+        with closing(bootstrap.build(config).store) as store:
+            is_there = store.exists() and store.is_current()
+            waiting = sorted(store.ledger.waiting_routes()) if is_there else []
+    except StoreUnavailable as error:
+        return [Problem("DATABASE_URL", error.reason)]
+    except ConfigError as error:
+        return list(error.problems)
+    return [
+        Problem(
+            "routes",
+            f"deliveries wait for {name}, which is no longer here "
+            "(add it, or name it in a route's `formerly`)",
+        )
+        for name in waiting
+        if config.route(name) is None
+    ]
 
 
 def _refused(config: Config) -> Iterator[Problem]:

@@ -128,7 +128,7 @@ def next_status(status: DeliveryStatus, cause: Cause) -> DeliveryStatus:
     try:
         return TRANSITIONS[status, cause]
     except KeyError:
-        raise TransitionError(f"a {status} delivery cannot be {cause}") from None
+        raise TransitionError(f"no step {cause} from {status}") from None
 
 
 def sources(cause: Cause) -> frozenset[DeliveryStatus]:

@@ -102,6 +102,10 @@ class Database:
         self._version = 0
         self._is_forking = False
 
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return self._path.exists()
+
     @contextmanager
     def write(self, timeout: float = TIMEOUT) -> Iterator[Tx]:
         """Open a transaction that may write; commit it at the end of the block.

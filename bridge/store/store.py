@@ -85,6 +85,10 @@ class Store:
         """
         migrate(self._database)
 
+    def exists(self) -> bool:
+        """Tell whether there is a database, without making one."""
+        return self._database.exists()
+
     def is_current(self) -> bool:
         """Tell whether this program can work with the tables as they are.
 

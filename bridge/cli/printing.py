@@ -1,0 +1,118 @@
+"""How values look on a terminal and in JSON Lines."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+
+Item = TypeVar("Item")
+
+_GAP = "  "
+
+
+def talk(text: str = "") -> None:
+    """Say something about the work; never data, so that a pipe gets data only."""
+    click.echo(text, err=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Align rows under their heads; an absent value is a dash."""
+    cells = [list(head), *([text(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        line = _GAP.join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        )
+        yield line.rstrip()
+
+
+def text(value: object) -> str:
+    """Write a value for people, on one line that no terminal obeys."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, datetime):
+        return moment(value)
+    # What strangers sent may hold escape sequences and line ends.
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode()
+        for one in str(value)
+    )
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """Write a number with its noun."""
+    return f"{number} {one if number == 1 else several}"
+
+
+def moment(value: datetime) -> str:
+    """Write a time, UTC, to the second."""
+    return f"{value:%Y-%m-%d %H:%M:%S}Z"
+
+
+def json_line(value: object) -> str:
+    """Write a value as one line of JSON; dataclasses become objects.
+
+    In ASCII, because what strangers sent may hold halves of characters.
+    """
+    return json.dumps(_plain(value))
+
+
+def document(body: bytes) -> Any:
+    """Read a body for showing: its JSON, or its text where that cannot be written."""
+    written = body.decode("utf-8", "backslashreplace")
+    try:
+        found = json.loads(written, parse_constant=_refuse)
+        # What is nested deeply may be readable and yet not writable.
+        json.dumps(found, indent=2)
+    except (ValueError, RecursionError):
+        return written
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def pretty(body: bytes) -> str:
+    """Write a body over several lines for people to read."""
+    shown = document(body)
+    if isinstance(shown, str):
+        return text(shown)
+    # Escaped, because control characters above U+007F are no matter to JSON.
+    lines = json.dumps(shown, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(text(line) for line in lines)
+
+
+def progress(items: Iterable[Item], length: int, label: str) -> Iterator[Item]:
+    """Hand items on, showing on a terminal how far it is; elsewhere showing nothing."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    shown = click.progressbar(items, length=length, label=label, file=sys.stderr)
+    with shown as bar:
+        yield from bar
+
+
+def _plain(value: object) -> Any:
+    """Turn what the ledger returns into what JSON has."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return _scalar(value)
+
+
+def _scalar(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return document(value)
+    return value

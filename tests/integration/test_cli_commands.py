@@ -1,0 +1,406 @@
+"""Commands beside a real store and real templates; no server runs."""
+
+import json
+import logging
+import stat
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from bridge.capture import read
+from bridge.cli import main
+from bridge.model import Cause, Lane, Settlement
+from bridge.resources import example_config, samples
+from bridge.store import open_store
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., Result]
+SAMPLES = samples() / "voucherify"
+COUPON = SAMPLES / "01_project_voucher_published_discount.json"
+REFERRAL = SAMPLES / "14_distribution_customer_rewarded_referral_coupon.json"
+MATERIAL = SAMPLES / "07_project_customer_rewarded_material.json"
+ANSWER = SAMPLES / "api_publication_single.json"
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """Give the root logger back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/bridge.db"
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, with Iterable on loopback."""
+    monkeypatch.chdir(tmp_path)
+    env = {
+        "BRIDGE_CONFIG": str(example_config()),
+        "DATABASE_URL": database,
+        "ITERABLE_BASE_URL": "http://127.0.0.1:9",
+        "ITERABLE_API_KEY": "key",
+        "VOUCHERIFY_WEBHOOK_SECRET": "secret",
+    }
+
+    def run(*arguments: object, status: int = 0, **extra: str) -> Result:
+        result = CliRunner().invoke(main, [*map(str, arguments)], env=env | extra)
+        assert result.exit_code == status, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def route(tmp_path: Path) -> Callable[..., str]:
+    """Write a configuration of one route and name its file."""
+
+    def write(**changes: object) -> str:
+        plain = {
+            "name": "all",
+            "when": {},
+            "campaign_id": 1,
+            "template": "broken.json.j2",
+        }
+        document = {"templates": ".", "routes": [plain | changes]}
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def ids(run: Run, command: str, *filters: str) -> list[str]:
+    lines = run(command, "--json", *filters).stdout.splitlines()
+    return [json.loads(line)["id"] for line in lines]
+
+
+def settle(database: str, cause: Cause, reason: str) -> None:
+    """Claim whatever is due and settle it, as a worker would."""
+    store = open_store(database)
+    routes = ["raw", "points", "autumn-set", "rewards"]
+    with store.write() as tx:
+        lease = timedelta(minutes=1)
+        claims = store.queue.claim(tx, routes, Lane.FRESH, 100, lease, "token")
+        settlements = [
+            Settlement(
+                delivery_id=claim.delivery_id,
+                token=claim.token,
+                cause=cause,
+                reason=reason,
+            )
+            for claim in claims
+        ]
+        store.queue.settle(tx, settlements)
+    store.close()
+
+
+def test_a_second_replay_of_a_folder_makes_no_message(run: Run) -> None:
+    first = run("replay", SAMPLES)
+    known = ids(run, "deliveries")
+    second = run("replay", SAMPLES)
+    assert "messages queued" not in second.stderr
+    assert f"{len(known)} new" in first.stderr
+    assert f"{len(known)} already sent" in second.stderr
+    assert ids(run, "deliveries") == known
+
+
+def test_a_dry_run_shows_each_fate_and_stores_nothing(run: Run) -> None:
+    shown = run("replay", "--dry-run", COUPON, COUPON, MATERIAL, ANSWER).stdout
+    fates = [line.split("  ")[0] for line in shown.splitlines()[1:]]
+    assert fates == ["new", "already sent", "ignored", "parked"]
+    assert ids(run, "events") == []
+
+
+def test_the_plan_agrees_with_what_then_happens(run: Run) -> None:
+    planned = run("replay", "--dry-run", SAMPLES).stdout.splitlines()[1:]
+    done = run("replay", SAMPLES).stdout.splitlines()[1:]
+    same = {"new": "stored", "parked": "parked", "ignored": "ignored"}
+    assert [same[line.split()[0]] for line in planned] == [
+        line.split()[0] for line in done
+    ]
+
+
+def test_real_customers_are_counted_and_not_reached_without_yes(run: Run) -> None:
+    real = {"ITERABLE_BASE_URL": "https://api.iterable.com"}
+    refused = run("replay", COUPON, REFERRAL, status=1, **real)
+    assert "https://api.iterable.com (real customers)" in refused.stderr
+    assert "2 messages to 1 real customer" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert ids(run, "events") == []
+    run("replay", "--yes", COUPON, REFERRAL, **real)
+    assert len(ids(run, "deliveries")) == 2
+
+
+def test_a_bad_file_stops_a_replay_before_the_first_webhook(
+    run: Run, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text("not json")
+    result = run("replay", COUPON, bad, status=1)
+    assert "bad.json" in result.stderr
+    assert ids(run, "events") == []
+
+
+def test_ignored_and_parked_events_are_decided_again(run: Run) -> None:
+    run("replay", MATERIAL, ANSWER)
+    both = run("replay", "--stored").stdout
+    assert "ignored" in both
+    assert "parked" in both
+    parked = run("replay", "--stored", "--parked").stdout
+    assert "ignored" not in parked
+    assert len(ids(run, "events")) == 2
+
+
+def test_deliveries_are_found_by_status_route_and_search(run: Run) -> None:
+    run("replay", SAMPLES)
+    assert ids(run, "deliveries", "--status", "held") == []
+    assert len(ids(run, "deliveries", "--route", "points")) == 2
+    assert len(ids(run, "deliveries", "--search", "THX-9vB30k")) == 1
+    assert len(ids(run, "deliveries", "--since", "1h", "--limit", "3")) == 3
+    assert ids(run, "deliveries", "--since", "2999-01-01") == []
+
+
+def test_the_list_is_a_table_for_people(run: Run) -> None:
+    run("replay", COUPON)
+    head, line = run("deliveries").stdout.splitlines()
+    assert head.split() == [
+        *["ID", "STATUS", "ROUTE", "RECIPIENT", "CODE", "CREATED", "REASON"]
+    ]
+    assert "pending  rewards  crm-10482  WLCM-7Qx2Lp" in line
+    assert head.index("CODE") == line.index("WLCM")
+
+
+def test_a_story_tells_event_and_delivery(run: Run) -> None:
+    run("replay", REFERRAL)
+    (delivery,) = ids(run, "deliveries")
+    story = run("deliveries", delivery).stdout
+    assert story.index("Event ") < story.index("customer.rewarded")
+    assert story.index("REF-an4a2") < story.index(f"Delivery {delivery}")
+    assert "code           THX-9vB30k" in story
+    assert "No attempt yet." in story
+    told = json.loads(run("deliveries", delivery, "--json").stdout)
+    assert told["delivery"]["id"] == delivery
+    assert told["event"]["capture"]["body"]["type"] == "Referrer rewarded"
+
+
+def test_what_is_not_there_is_refused(run: Run) -> None:
+    nobody = "01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55"
+    assert "there is no delivery" in run("deliveries", nobody, status=1).stderr
+    assert "there is no event" in run("events", nobody, status=1).stderr
+    refused = run("redeliver", nobody, "--yes", status=1)
+    assert "there is no delivery" in refused.stderr
+    run("resolve", nobody, "--drop", "--reason", "x", status=1)
+
+
+def test_an_event_becomes_a_capture_file_only_its_owner_reads(run: Run) -> None:
+    run("replay", COUPON)
+    (event,) = ids(run, "events")
+    path = Path(run("events", event, "--capture").stdout.strip())
+    assert path == Path("captures", f"{event}.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (capture,) = read(path)
+    assert capture.body == COUPON.read_bytes()
+    elsewhere = run("events", event, "--capture", "other").stdout
+    assert elsewhere == f"other/{event}.json\n"
+    assert "needs the ID" in run("events", "--capture", status=2).stderr
+
+
+def test_a_capture_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path) -> None:
+    run("replay", COUPON)
+    (event,) = ids(run, "events")
+    (tmp_path / "taken").touch()
+    result = run("events", event, "--capture", "taken", status=1)
+    assert "taken: cannot be written" in result.stderr
+
+
+def test_parked_events_are_listed_with_their_reason(run: Run) -> None:
+    run("replay", COUPON, ANSWER)
+    lines = run("events", "--parked").stdout.splitlines()
+    assert len(lines) == 2
+    assert "parked" in lines[1]
+    assert "not a webhook" in lines[1]
+    (event,) = ids(run, "events", "--status", "parked")
+    assert ids(run, "events", "--parked") == [event]
+    assert ids(run, "events", "--ignored") == []
+    assert "because" in run("events", event).stdout
+
+
+def test_held_deliveries_are_put_back_by_filter(run: Run, database: str) -> None:
+    run("replay", COUPON, REFERRAL)
+    settle(database, Cause.UNUSABLE, "template broken")
+    assert len(ids(run, "deliveries", "--status", "held")) == 2
+    plan = run("redeliver", "--status", "held", status=1)
+    assert "2 would be put back, for 1 person" in plan.stderr
+    assert "template broken" in plan.stderr
+    assert len(ids(run, "deliveries", "--status", "held")) == 2
+    run("redeliver", "--status", "held", "--yes")
+    assert len(ids(run, "deliveries", "--status", "pending")) == 2
+
+
+def test_a_delivered_one_is_put_back_only_by_force(run: Run, database: str) -> None:
+    run("replay", COUPON)
+    settle(database, Cause.ANSWERED_OK, "accepted")
+    (delivery,) = ids(run, "deliveries", "--status", "accepted")
+    refused = run("redeliver", delivery, "--yes", status=1)
+    assert "only --force" in refused.stderr
+    assert ids(run, "deliveries", "--status", "accepted") == [delivery]
+    run("redeliver", delivery, "--yes", "--force")
+    assert ids(run, "deliveries", "--status", "pending") == [delivery]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--status", "dead"]], ids=["none", "both"])
+def test_redeliver_wants_ids_or_filters(run: Run, arguments: list[str]) -> None:
+    one = ["01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55"] if arguments else []
+    assert "one of the two" in run("redeliver", *one, *arguments, status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "status"), [("--sent", "accepted"), ("--drop", "dropped")]
+)
+def test_a_held_delivery_is_closed_by_hand(
+    run: Run, database: str, option: str, status: str
+) -> None:
+    run("replay", COUPON)
+    settle(database, Cause.UNUSABLE, "template broken")
+    (delivery,) = ids(run, "deliveries")
+    run("resolve", delivery, option, "--reason", "called her")
+    row = json.loads(run("deliveries", "--json").stdout)
+    assert (row["status"], row["reason"]) == (status, "called her")
+    run("resolve", delivery, option, "--reason", "again", status=1)
+
+
+def test_resolve_wants_to_know_which_way(run: Run) -> None:
+    one = "01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55"
+    assert "--sent or --drop" in run("resolve", one, "--reason", "x", status=2).stderr
+    assert "--reason" in run("resolve", one, "--sent", status=2).stderr
+
+
+@pytest.mark.parametrize("name", ["rewards", "destination"])
+def test_a_gate_is_closed_and_opened_by_hand(
+    run: Run, database: str, name: str
+) -> None:
+    run("replay", COUPON)
+    run("pause", name, "--reason", "not now")
+    store = open_store(database)
+    with store.read() as tx:
+        (gate,) = store.gates.read(tx).values()
+    store.close()
+    assert (gate.state, gate.reason) == ("paused", "not now")
+    assert "is open" in run("resume", name).stderr
+    assert "was open already" in run("resume", name).stderr
+
+
+def test_an_unknown_route_has_no_gate(run: Run) -> None:
+    result = run("pause", "rewrads", status=2)
+    assert "there is no route rewrads" in result.stderr
+    assert "rewards" in result.stderr
+
+
+def test_render_shows_the_payload_and_keeps_nothing(run: Run, tmp_path: Path) -> None:
+    found = json.loads(run("render", "--json", REFERRAL).stdout)
+    assert found["payload"]["dataFields"]["couponCode"] == "THX-9vB30k"
+    assert found["recipient"] == "crm-10482"
+    shown = run("render", REFERRAL).stdout
+    comment, payload = shown.split("\n", 1)
+    assert comment.startswith("# ")
+    assert json.loads(payload) == found["payload"]
+    assert list(tmp_path.glob("bridge.db*")) == []
+
+
+def test_render_says_why_there_is_no_payload(run: Run) -> None:
+    result = run("render", ANSWER, MATERIAL, status=1)
+    parked, ignored = result.stdout.splitlines()
+    assert ": parked: " in parked
+    assert ": ignored: " in ignored
+
+
+def test_render_shows_what_would_be_held_and_why(
+    run: Run, route: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.json.j2").write_text("{{ reward.nope }}", encoding="utf-8")
+    result = run("render", "--config", route(), COUPON, status=1)
+    assert ": held: broken.json.j2 line 1: " in result.stdout
+
+
+def test_migrate_makes_the_tables_and_may_run_again(run: Run, database: str) -> None:
+    run("migrate")
+    store = open_store(database)
+    assert store.is_current()
+    store.close()
+    run("migrate")
+
+
+def test_check_is_silent_on_stdout_when_all_is_well(run: Run) -> None:
+    result = run("check")
+    assert result.stdout == ""
+    assert "no problem found" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ('{"campaignId": {{ route.campaign_id }}, "nope": {{ reward.nope }}}', "nope"),
+        ('{"recipientUserId": "{{ recipient.user_id }}"}', "quotes"),
+        (
+            '{"campaignId": {{ route.campaign_id }}, "recipientUserId": '
+            '{{ recipient.user_id }}, "subject": "Hello"}',
+            "subject",
+        ),
+    ],
+    ids=["undefined field", "quotes around an expression", "unknown top-level key"],
+)
+def test_check_finds_a_broken_template(
+    run: Run, route: Callable[..., str], tmp_path: Path, template: str, fault: str
+) -> None:
+    (tmp_path / "broken.json.j2").write_text(template, encoding="utf-8")
+    result = run("check", "--config", route(), status=2)
+    assert result.stderr.startswith("routes.0.template: ")
+    assert fault in result.stderr
+
+
+def test_check_names_every_problem_at_once(
+    run: Run, route: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.json.j2").write_text("{{ reward.code", encoding="utf-8")
+    path = route(per="person", campaign_id="1", in_doubt="maybe")
+    secrets = {"VOUCHERIFY_WEBHOOK_SECRET": "", "ITERABLE_API_KEY": ""}
+    lines = run("check", "--config", path, status=2, **secrets).stderr.splitlines()
+    assert sorted(line.split(":")[0] for line in lines) == [
+        "ITERABLE_API_KEY",
+        "VOUCHERIFY_WEBHOOK_SECRET",
+        "routes.0.campaign_id",
+        "routes.0.in_doubt",
+        "routes.0.per",
+        "routes.0.template",
+    ]
+
+
+def test_check_names_waiting_deliveries_whose_route_is_gone(
+    run: Run, route: Callable[..., str], tmp_path: Path
+) -> None:
+    run("replay", COUPON)
+    body = '{"campaignId": 1, "recipientUserId": {{ recipient.user_id }}}'
+    (tmp_path / "broken.json.j2").write_text(body, encoding="utf-8")
+    gone = run("check", "--config", route(), status=2)
+    assert gone.stderr.startswith("routes: deliveries wait for rewards")
+    run("check", "--config", route(formerly=["rewards"]))
+
+
+@pytest.mark.parametrize("name", ["serve", "worker"])
+def test_the_program_does_not_start_without_its_secrets(run: Run, name: str) -> None:
+    secrets = {"VOUCHERIFY_WEBHOOK_SECRET": "", "ITERABLE_API_KEY": ""}
+    result = run(name, status=2, **secrets)
+    assert "ITERABLE_API_KEY: is not set" in result.stderr
+    assert ("VOUCHERIFY_WEBHOOK_SECRET" in result.stderr) is (name == "serve")
