@@ -1,0 +1,51 @@
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bridge.sandbox import Sandbox
+from tests.e2e.program import KEY, ROOT, SECRET, Program
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """An installation whose one route takes everything; not started."""
+    yield from install(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """One for all tests of a file, which must leave it as they found it."""
+    yield from install(tmp_path_factory.mktemp("program"))
+
+
+def install(folder: Path) -> Iterator[Program]:
+    config = {
+        "iterable": {"rate_per_second": 5000, "timeout_seconds": 5},
+        "templates": str(ROOT / "templates"),
+        "routes": [],
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    with Sandbox(api_key=KEY) as sandbox:
+        env = {
+            "PATH": os.environ["PATH"],
+            "ITERABLE_BASE_URL": sandbox.url,
+            "ITERABLE_API_KEY": KEY,
+            "VOUCHERIFY_WEBHOOK_SECRET": SECRET,
+            "LOG_FORMAT": "json",
+        }
+        env |= _coverage(os.environ)
+        installed = Program(folder=folder, sandbox=sandbox, env=env)
+        installed.route()
+        yield installed
+        if installed.process is not None:
+            installed.kill()
+        installed.listener.close()
+        installed.store.close()
+
+
+def _coverage(environ: Mapping[str, str]) -> dict[str, str]:
+    """Hand coverage measurement on to the program's processes."""
+    return {name: environ[name] for name in environ if name.startswith("COVERAGE_")}

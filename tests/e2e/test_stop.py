@@ -1,0 +1,44 @@
+"""SIGTERM, as a platform sends it: to every process, perhaps twice, in mid-load."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.e2e.program import Program, envelope, wait_for
+from tests.e2e.test_kill import Load
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_stop_under_load_sent_twice_loses_nothing(program: Program) -> None:
+    program.sandbox.tell(times=None, delay_after=0.05)
+    program.start()
+    load = Load(program)
+    wait_for(lambda: len(program.accepted()) > 30)
+    assert program.process is not None
+    began = time.monotonic()
+    os.killpg(program.process.pid, signal.SIGTERM)
+    os.killpg(program.process.pid, signal.SIGTERM)
+    assert program.process.wait(25) == 0
+    assert time.monotonic() - began < 25
+    program.process = None
+    load.end(is_down=True)
+    assert not program.statuses()["sending"]
+    assert not program.statuses()["in_doubt"]
+    program.start()
+    wait_for(lambda: set(program.statuses()) == {"accepted"})
+    told = [message.user for message in program.accepted()]
+    assert load.answered <= set(told)
+    assert len(told) == len(set(told))
+
+
+def test_a_call_that_never_ends_is_left_in_doubt(program: Program) -> None:
+    program.configure(iterable={"rate_per_second": 5000, "timeout_seconds": 60})
+    program.sandbox.tell(times=None, delay_after=50)
+    program.start()
+    program.post(envelope(1))
+    wait_for(program.accepted)
+    assert program.stop(seconds=25) == 0
+    assert program.statuses() == {"in_doubt": 1}
