@@ -54,6 +54,7 @@ class Cause(StrEnum):
 
     CLAIMED = "claimed"
     ANSWERED_OK = "answered_ok"
+    ANSWERED_LATE = "answered_late"  #: taken by Iterable; the lease had run out
     NOT_PROCESSED = "not_processed"
     UNSENT = "unsent"  #: given back by its worker, untouched
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -109,6 +110,8 @@ def _table() -> dict[tuple[DeliveryStatus, Cause], DeliveryStatus]:
         (status.DEAD, cause.RESOLVED_DROPPED): status.DROPPED,
     }
     table |= {(one, cause.REPORTED_SENT): status.CONFIRMED for one in waiting}
+    doubted = (status.IN_DOUBT, status.HELD, status.PENDING)
+    table |= {(one, cause.ANSWERED_LATE): status.ACCEPTED for one in doubted}
     # Forcing what a worker holds right now would send it twice at once.
     forceable = set(status) - {status.SENDING}
     table |= {(one, cause.REDELIVER_FORCED): status.PENDING for one in forceable}

@@ -16,6 +16,9 @@ log = logs.get(__name__)
 
 #: Wait before a delivery over which the program stumbled is tried again.
 AFTER_BUG = timedelta(minutes=1)
+#: How late a call may start, in seconds; grows where lateness is the rule.
+LATE = 0.05
+LATEST = 1.0
 #: Stands for every route where routes are named that must not send.
 ALL = ""
 
@@ -28,6 +31,8 @@ class Task:
     slot: float
     #: Last moment at which a call may start and still end under the lease.
     latest: float
+    #: True where being late would crowd the slots after it.
+    is_punctual: bool = False
     #: The closed gate this one may pass.
     probes: str | None = None
 
@@ -48,6 +53,8 @@ class Senders:
         self._results: SimpleQueue[Result | Probed] = SimpleQueue()
         #: Payloads of open calls by delivery id, for those to be abandoned.
         self._open: dict[str, bytes] = {}
+        #: How late is too late just now, and since when.
+        self._late = (LATE, 0.0)
         #: Routes that must not send; renewed by the coordinator every round.
         self.shut: frozenset[str] = frozenset()
         for number in range(threads):
@@ -108,12 +115,29 @@ class Senders:
         wait = task.slot - time.monotonic()
         if wait > 0:
             self._stop.wait(wait)
-        if self._stop.is_set() or time.monotonic() > task.latest:
+        now = time.monotonic()
+        if self._stop.is_set() or now > task.latest:
+            return False
+        if task.is_punctual and self._is_late(task, now):
             return False
         shut = self.shut
         return task.probes is not None or not (
             shut and (ALL in shut or task.claim.route in shut)
         )
+
+    def _is_late(self, task: Task, now: float) -> bool:
+        """Tell whether a task has missed its slot, and must ask for another.
+
+        After a stall of this machine many have: at once they would break the rate. A
+        machine that is always late gets more and more time, or it would never send.
+        """
+        allowed, since = self._late
+        is_late = now > task.slot + allowed
+        if not is_late:
+            self._late = (LATE, since)
+        elif now > since + LATEST:
+            self._late = (min(2 * allowed, LATEST), now)
+        return is_late
 
     def _send(self, task: Task, payload: Payload) -> Result:
         delivery_id = task.claim.delivery_id

@@ -34,10 +34,14 @@ log = logs.get(__name__)
 HORIZON = timedelta(seconds=1)
 #: Between two looks at whether another process wrote, in seconds.
 POLL = 0.01
+#: Least time between two rounds, in seconds, while under half of the claims is back.
+PACE = 0.005
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
 #: One in so many of a round's claims is kept for retries that are due.
 RETRY_SHARE = 4
+#: What part of a second's sends may come late together: 105 % of the rate over 2 s.
+LATE_PART = 0.1
 #: After the stop, seconds until open calls are abandoned in doubt.
 DRAIN = 20.0
 #: Wait before another round when the store did not take the last one, in seconds.
@@ -78,7 +82,7 @@ class Coordinator:
         self._inflight: dict[str, Claim] = {}
         self._back: list[Result | Probed] = []
         self._is_store_down = False
-        self._turn = False
+        self._is_retry_first = False
 
     def run(self) -> None:
         """Work until told to stop, then drain."""
@@ -96,6 +100,8 @@ class Coordinator:
         names = [name for route in self._config.routes for name in route.names]
         try:
             with self._store.write() as tx:
+                for route in self._config.routes:
+                    self._store.adopt(tx, route.name, route.formerly)
                 held = self._store.queue.hold_orphans(tx, names)
                 self._keeper.begin(tx)
         except StoreUnavailable as error:
@@ -113,11 +119,17 @@ class Coordinator:
 
     def _rest(self) -> None:
         """Wait for a result, another process's commit, or the time to look again."""
-        until = time.monotonic() + IDLE
+        began = time.monotonic()
         while not self._stop.is_set() and not self._back:
             self._back += self._senders.results(POLL)
-            if self._has_changed() or time.monotonic() >= until:
+            if self._has_changed() or time.monotonic() >= began + IDLE:
+                break
+        # A round costs as much for one delivery as for several: let some gather.
+        while not self._stop.is_set() and len(self._back) < self._most // 2:
+            left = began + PACE - time.monotonic()
+            if left <= 0:
                 return
+            self._back += self._senders.results(left)
 
     def _has_changed(self) -> bool:
         try:
@@ -131,9 +143,10 @@ class Coordinator:
         try:
             with store.write() as tx:
                 results = [one for one in back if isinstance(one, Result)]
-                store.queue.settle(tx, [one.settlement for one in results])
+                told = store.queue.settle(tx, [one.settlement for one in results])
                 self._keeper.apply(tx, back)
-                store.queue.expire_leases(tx)
+                # A worker that was held up may still have the answer: wait for it.
+                store.queue.expire_leases(tx, self._timeout)
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
@@ -146,7 +159,8 @@ class Coordinator:
         self._back = []
         for result in results:
             self._inflight.pop(result.claim.delivery_id, None)
-            _tell(result)
+            if result.claim.delivery_id in told:
+                _tell(result)
         self._senders.shut = frozenset(shut_routes(self._config, gates))
         for task in tasks:
             self._inflight[task.claim.delivery_id] = task.claim
@@ -192,11 +206,15 @@ class Coordinator:
         delays = self._store.gates.take_slots(tx, len(claims), rate)
         now = time.monotonic()
         latest = now + (self._lease - self._timeout).total_seconds()
+        # Where all claims together are much less than a second's worth, none can be so
+        # late that the rate suffers.
+        is_punctual = self._most > LATE_PART * rate
         return [
             Task(
                 claim=claim,
                 slot=now + delay.total_seconds(),
                 latest=latest,
+                is_punctual=is_punctual,
                 probes=probes,
             )
             for (claim, probes), delay in zip(claims, delays, strict=True)
@@ -214,7 +232,7 @@ class Coordinator:
         claims: list[tuple[Claim, str | None]] = []
         for gate, names in doors.items():
             if is_probing(gates, gate) and len(claims) < room:
-                found = self._claim_lanes(tx, names, 1)
+                found = self._claim_one(tx, names)
                 if found:
                     self._keeper.let_through(tx, gates[gate])
                 claims += [(claim, gate) for claim in found]
@@ -229,20 +247,28 @@ class Coordinator:
             for name in route.names
         ]
 
+    def _claim_one(self, tx: Tx, names: list[str]) -> list[Claim]:
+        """Claim a single delivery, whichever lane has one."""
+        queue, token = self._store.queue, new_id()
+        return queue.claim(tx, names, Lane.FRESH, 1, self._lease, token) or queue.claim(
+            tx, names, Lane.RETRY, 1, self._lease, token
+        )
+
     def _claim_lanes(self, tx: Tx, names: list[str], limit: int) -> list[Claim]:
         """Claim from both lanes so that neither starves the other."""
         if limit <= 0 or not names:
             return []
         queue, token = self._store.queue, new_id()
         # With room for too few to share, the lanes take turns at being first.
-        self._turn = not self._turn
-        share = limit // RETRY_SHARE or int(self._turn)
+        share = limit // RETRY_SHARE or int(self._is_retry_first)
         retries = queue.claim(tx, names, Lane.RETRY, share, self._lease, token)
         rest = limit - len(retries)
         claims = retries + queue.claim(tx, names, Lane.FRESH, rest, self._lease, token)
         rest = limit - len(claims)
         if rest and len(retries) == share:
             claims += queue.claim(tx, names, Lane.RETRY, rest, self._lease, token)
+        if claims:
+            self._is_retry_first = not self._is_retry_first
         return claims
 
     def _drain(self) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,6 @@ OURS = ("BRIDGE_", "VOUCHERIFY_", "ITERABLE_", "LOG_", "DATABASE_URL", "PORT", "
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)

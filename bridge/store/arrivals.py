@@ -8,13 +8,19 @@ from sqlalchemy import Connection, bindparam, update
 from bridge.model import Arrival, EventStatus, NewDelivery, Stored
 from bridge.store.cases import Case, answer, outcome
 from bridge.store.database import Tx
-from bridge.store.keyring import give_keys, holder, owners_of, take_keys, told_formerly
+from bridge.store.keyring import (
+    WHOLE,
+    give_keys,
+    held_formerly,
+    holder,
+    is_told,
+    owners_of,
+    release_keys,
+    take_keys,
+)
 from bridge.store.prepared import Prepared
 from bridge.store.repeats import decided_columns, write_events
 from bridge.store.schema import deliveries, events
-
-#: End of a business key that stands for a whole publication.
-WHOLE = ":*"
 
 _INSERT_DELIVERIES = Prepared(
     deliveries.insert(),
@@ -81,13 +87,26 @@ def _write_deliveries(tx: Tx, cases: Sequence[Case]) -> None:
     wanted = [(case, one) for case in cases for one in case.arrival.deliveries]
     if not wanted:
         return
-    former = told_formerly(tx, [one for _, one in wanted])
-    owners = take_keys(tx, [one for _, one in wanted])
+    _compete(tx, wanted)
+    rows = [_row(tx, case, one) for case in cases for one in case.made]
+    _INSERT_DELIVERIES.run(tx.connection, rows)
+
+
+def _compete(tx: Tx, wanted: Sequence[tuple[Case, NewDelivery]]) -> None:
+    """Let the keys decide, in order, who is told and who was told before."""
+    several = [one for _, one in wanted]
+    owners = take_keys(tx, several) | held_formerly(tx, several)
     losers: list[tuple[NewDelivery, str]] = []
-    for case, delivery in wanted:
-        winner = former.get(delivery.id) or holder(delivery, owners)
+    for index, (case, delivery) in enumerate(wanted):
+        winner = holder(delivery, owners)
         if winner is None:
             case.made.append(delivery)
+        elif delivery.key.endswith(WHOLE) and not is_told(delivery, owners):
+            case.parted.append(winner)
+            release_keys(tx, delivery)
+            give_keys(tx, losers)
+            # What it let go of is free again for those behind it.
+            return _compete(tx, wanted[index + 1 :])
         else:
             case.winners.append(winner)
             losers.append((delivery, winner))
@@ -97,9 +116,7 @@ def _write_deliveries(tx: Tx, cases: Sequence[Case]) -> None:
                 for key, _ in delivery.keys
                 if owners.get((delivery.route, key)) == delivery.id
             }
-    give_keys(tx, losers)
-    rows = [_row(tx, case, one) for case in cases for one in case.made]
-    _INSERT_DELIVERIES.run(tx.connection, rows)
+    return give_keys(tx, losers)
 
 
 def _row(tx: Tx, case: Case, delivery: NewDelivery) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Case:
     made: list[NewDelivery] = field(default_factory=list)
     #: Deliveries that had its keys before.
     winners: list[str] = field(default_factory=list)
+    #: Deliveries that told a part of what one message should tell whole.
+    parted: list[str] = field(default_factory=list)
     stored: Stored | None = None
 
     @property
@@ -38,10 +40,14 @@ def outcome(case: Case) -> Stored:
     status, reason = case.arrival.status, case.arrival.reason
     winners = tuple(dict.fromkeys(case.winners))
     named = ", ".join(winners[:_NAMED])
+    parted = ", ".join(dict.fromkeys(case.parted[:_NAMED]))
     if case.made:
         status = EventStatus.STORED
         if winners:
             reason = f"{len(case.winners)} of its rewards told before: {named}"
+    elif parted:
+        status = EventStatus.PARKED
+        reason = f"only some of its vouchers were told before, by delivery {parted}"
     elif winners:
         status, reason = EventStatus.DUPLICATE, f"told before by delivery {named}"
     made = tuple(one.id for one in case.made)

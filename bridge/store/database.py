@@ -21,6 +21,7 @@ from bridge.store.sqlite import (
     data_version,
     driver_of,
     engine_of,
+    identity_of,
     is_busy,
     path_of,
     writer_of,
@@ -100,6 +101,8 @@ class Database:
         #: of every connection but its own.
         self._writer: Connection | None = None
         self._version = 0
+        #: Which file the writer has open, by device and inode.
+        self._file: tuple[int, int] | None = None
         self._is_forking = False
 
     def exists(self) -> bool:
@@ -216,6 +219,10 @@ class Database:
     def _begin(self, until: float) -> Connection:
         """Begin at once as a writer: an upgrade from reading could fail half-way."""
         connection = self._writing()
+        if identity_of(self._path) != self._file:
+            self._drop_writer()
+            self._engine.dispose()
+            raise StoreUnavailable("database: the file was replaced or removed")
         while True:
             try:
                 driver_of(connection).execute("BEGIN IMMEDIATE")
@@ -232,6 +239,7 @@ class Database:
             except OSError as error:
                 raise StoreUnavailable(f"database: {error.strerror}") from error
             self._version = data_version(self._writer)
+            self._file = identity_of(self._path)
         return self._writer
 
     def _drop_writer(self) -> None:

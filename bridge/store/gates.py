@@ -1,10 +1,11 @@
 """Gates: what may hold deliveries back, and the pace at the destination."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.model import Gate, GateState
@@ -17,6 +18,9 @@ from bridge.store.schema import deliveries, gates
 DESTINATION = "destination"
 #: What a route's gate is called before the route's name.
 ROUTE = "route:"
+#: Nobody reserves slots further ahead, nor pauses for longer.
+_FURTHEST_SLOT = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(minutes=16)
 
 _ALL = select(gates)
 _ONE = select(gates).where(gates.c.name == bindparam("wanted"))
@@ -123,6 +127,22 @@ class Gates:
         _make_younger(tx, name, closed_at, self.read(tx))
         return True
 
+    def rename(self, tx: Tx, route: str, formerly: Sequence[str]) -> None:
+        """Let a route whose earlier name stands closed stand closed itself."""
+        for name in formerly:
+            old, new = self._one(tx, ROUTE + name), self._one(tx, ROUTE + route)
+            if old.state is GateState.OPEN:
+                continue
+            if new.state is GateState.OPEN:
+                values = {
+                    "state": old.state.value,
+                    "reason": old.reason,
+                    "closed_at": old.closed_at,
+                    "probe_at": old.probe_at,
+                }
+                self._write(tx, new.name, values)
+            tx.connection.execute(delete(gates).where(gates.c.name == old.name))
+
     def free_slots(self, tx: Tx, rate: float, horizon: timedelta) -> int:
         """Count the sends that fit between now and the horizon at so many a second."""
         wait = self._next_slot(tx) - tx.now
@@ -156,8 +176,11 @@ class Gates:
 
     def _next_slot(self, tx: Tx) -> datetime:
         gate = self._one(tx, DESTINATION)
-        times = (tx.now, gate.next_slot_at, gate.paused_until)
-        return max(time for time in times if time is not None)
+        # Further ahead than anybody reserves or pauses, it was written before the
+        # clock was set back.
+        slot = _unless_absurd(tx, gate.next_slot_at, _FURTHEST_SLOT)
+        pause = _unless_absurd(tx, gate.paused_until, _LONGEST_PAUSE)
+        return max(time for time in (tx.now, slot, pause) if time is not None)
 
     def _one(self, tx: Tx, name: str) -> Gate:
         row = tx.connection.execute(_ONE, {"wanted": name}).first()
@@ -168,6 +191,12 @@ class Gates:
         tx.connection.execute(
             statement.on_conflict_do_update(index_elements=[gates.c.name], set_=values)
         )
+
+
+def _unless_absurd(
+    tx: Tx, time: datetime | None, furthest: timedelta
+) -> datetime | None:
+    return None if time is None or time > tx.now + furthest else time
 
 
 def _gate(row: AnyRow) -> Gate:

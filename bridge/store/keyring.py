@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import bindparam, or_, select, tuple_, update
+from sqlalchemy import bindparam, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.model import NewDelivery
@@ -10,6 +10,10 @@ from bridge.store.database import Tx
 from bridge.store.prepared import Prepared
 from bridge.store.schema import CHUNK, keys
 
+#: End of a business key that stands for a whole publication.
+WHOLE = ":*"
+#: Beginning of a key that stands for a code given to a customer.
+CODE = "code:"
 #: Route and key.
 Pair = tuple[str, str]
 
@@ -36,6 +40,11 @@ _GIVE = (
         keys.c.delivery_id == bindparam("loser"),
     )
     .values(delivery_id=bindparam("winner"))
+)
+_RELEASE = delete(keys).where(
+    keys.c.route == bindparam("of_route"),
+    keys.c.key.in_(bindparam("several", expanding=True)),
+    keys.c.delivery_id == bindparam("loser"),
 )
 _FIND = select(keys.c.route, keys.c.key, keys.c.delivery_id).where(
     tuple_(keys.c.route, keys.c.key).in_(bindparam("wanted", expanding=True)),
@@ -74,6 +83,37 @@ def holder(delivery: NewDelivery, owners: Mapping[Pair, str]) -> str | None:
     return None
 
 
+def is_told(delivery: NewDelivery, owners: Mapping[Pair, str]) -> bool:
+    """Tell whether others have told all that a whole publication would tell.
+
+    So it is where they hold the key of the whole, that of every voucher, or that of
+    every code.
+    """
+    vouchers = [key for key, _ in delivery.keys if not key.startswith(CODE)]
+    vouchers.remove(delivery.key)
+    codes = [key for key, _ in delivery.keys if key.startswith(CODE)]
+    return any(
+        several
+        and all(
+            owners.get((delivery.route, key), delivery.id) != delivery.id
+            for key in several
+        )
+        for several in ([delivery.key], vouchers, codes)
+    )
+
+
+def release_keys(tx: Tx, delivery: NewDelivery) -> None:
+    """Let go of the keys of a delivery that is not made."""
+    tx.connection.execute(
+        _RELEASE,
+        {
+            "of_route": delivery.route,
+            "several": [key for key, _ in delivery.keys],
+            "loser": delivery.id,
+        },
+    )
+
+
 def give_keys(tx: Tx, losers: Sequence[tuple[NewDelivery, str]]) -> None:
     """Hand the keys that losers took to their winners, so that they go on counting."""
     rows = [
@@ -90,22 +130,16 @@ def give_keys(tx: Tx, losers: Sequence[tuple[NewDelivery, str]]) -> None:
         tx.connection.execute(_GIVE, rows)
 
 
-def told_formerly(tx: Tx, wanted: Sequence[NewDelivery]) -> dict[str, str]:
-    """Find those told already under an earlier name of their route, and by whom."""
+def held_formerly(tx: Tx, wanted: Sequence[NewDelivery]) -> dict[Pair, str]:
+    """Find keys that are held under an earlier name of their route, and by whom."""
     pairs = {
-        one.id: [(name, key) for name in one.route_names[1:] for key, _ in one.keys]
+        (name, key): (one.route, key)
         for one in wanted
-        if len(one.route_names) > 1
+        for name in one.route_names[1:]
+        for key, _ in one.keys
     }
-    if not pairs:
-        return {}
-    owners = owners_of(tx, [pair for several in pairs.values() for pair in several])
-    told: dict[str, str] = {}
-    for delivery_id, several in pairs.items():
-        winner = next((owners[pair] for pair in several if pair in owners), None)
-        if winner is not None:
-            told[delivery_id] = winner
-    return told
+    owners = owners_of(tx, pairs) if pairs else {}
+    return {pairs[pair]: owner for pair, owner in owners.items()}
 
 
 def owners_of(tx: Tx, pairs: Iterable[Pair]) -> dict[Pair, str]:

@@ -56,7 +56,7 @@ _EXPIRE = (
     )
     .values(
         status=_IN_DOUBT,
-        due_at=bindparam("now"),
+        due_at=bindparam("to_due"),
         updated_at=bindparam("now"),
         reason=VANISHED,
         attempts=deliveries.c.attempts + 1,
@@ -101,6 +101,14 @@ _HOLD = (
         reason=ORPHANED,
         updated_at=bindparam("now"),
     )
+)
+_RENAME = (
+    update(deliveries)
+    .where(
+        deliveries.c.due_at.is_not(None),
+        deliveries.c.route.in_(bindparam("formerly", expanding=True)),
+    )
+    .values(route=bindparam("new_route"))
 )
 _BODIES = select(
     events.c.id,
@@ -162,14 +170,28 @@ class Queue:
         claims = [_claim(row, bodies[row.event_id], token, tx.now) for row in rows]
         return sorted(claims, key=lambda claim: claim.delivery_id)
 
-    def expire_leases(self, tx: Tx) -> list[str]:
-        """Put in doubt what is still claimed after its lease; return the ids."""
+    def expire_leases(self, tx: Tx, patience: timedelta = timedelta(0)) -> list[str]:
+        """Put in doubt what is still claimed after its lease; return the ids.
+
+        Args:
+            tx: The round's transaction.
+            patience: How long to wait for a late word of the worker before anything is
+                decided.
+        """
         rows = tx.connection.execute(_EXPIRED, {"now": tx.now}).all()
         if not rows:
             return []
         tx.connection.execute(
             _EXPIRE,
-            [{"expired": row.id, "held_by": row.token, "now": tx.now} for row in rows],
+            [
+                {
+                    "expired": row.id,
+                    "held_by": row.token,
+                    "to_due": tx.now + patience,
+                    "now": tx.now,
+                }
+                for row in rows
+            ],
         )
         note_attempts(
             tx,
@@ -246,6 +268,10 @@ class Queue:
             return 0
         values = {"orphans": sorted(orphans), "now": tx.now}
         return tx.connection.execute(_HOLD, values).rowcount
+
+    def rename(self, tx: Tx, route: str, formerly: Sequence[str]) -> None:
+        """Let what waits under earlier names of a route wait under its name."""
+        tx.connection.execute(_RENAME, {"new_route": route, "formerly": list(formerly)})
 
     def next_due(self, tx: Tx, routes: Sequence[str]) -> datetime | None:
         """Tell when there is something to do next, for these routes or in doubt.

@@ -14,6 +14,7 @@ from bridge.model import (
     Lane,
     Settlement,
     next_status,
+    sources,
 )
 from bridge.store.database import AnyRow, Tx
 from bridge.store.prepared import Prepared
@@ -68,8 +69,9 @@ def settle(tx: Tx, settlements: Sequence[Settlement]) -> list[str]:
     """Write what workers say of their claims.
 
     A settlement applies only while its claim holds: same token, still `sending`. One
-    exception: a success that comes after the lease ran out ends the doubt. Attempts are
-    kept whether the settlement applied or not, because they happened.
+    exception: a success that comes after the lease ran out ends the doubt, and what was
+    decided in it. Attempts are kept whether the settlement applied or not, because they
+    happened.
 
     Returns:
         Ids of the deliveries to which a settlement applied.
@@ -111,9 +113,9 @@ def _status(row: AnyRow, settlement: Settlement) -> DeliveryStatus | None:
         return None
     if row.status == DeliveryStatus.SENDING:
         return to_sending
-    is_late_success = settlement.cause is Cause.ANSWERED_OK
-    if row.status == DeliveryStatus.IN_DOUBT and is_late_success:
-        return next_status(DeliveryStatus.IN_DOUBT, Cause.CHECK_FOUND)
+    is_success = settlement.cause is Cause.ANSWERED_OK
+    if is_success and row.status in sources(Cause.ANSWERED_LATE):
+        return next_status(DeliveryStatus(row.status), Cause.ANSWERED_LATE)
     return None
 
 

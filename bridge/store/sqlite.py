@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,11 @@ def writer_of(engine: Engine, path: Path) -> Connection:
         SQLAlchemyError: It cannot be opened.
         sqlite3.Error: It is no database.
     """
-    # People's names and codes are in it: nobody else's to read.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # People's names and codes are in it: nobody else's to read. Only a file that is not
+    # there yet is opened here: closing any descriptor of a file ends every POSIX lock
+    # the process has on it, and SQLite's other connections would lose theirs unawares.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     connection = engine.connect()
     try:
         driver = driver_of(connection)
@@ -81,6 +85,15 @@ def writer_of(engine: Engine, path: Path) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Tell which file a path leads to now; None for no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:

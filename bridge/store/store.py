@@ -1,7 +1,7 @@
 """The store as one object: the database and the parts that speak SQL to it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -65,6 +65,15 @@ class Store:
         True also when it cannot be told.
         """
         return self._database.has_changed()
+
+    def adopt(self, tx: Tx, route: str, formerly: Sequence[str]) -> None:
+        """Bring what waits or is closed under a route's earlier names to its own.
+
+        The keys stay where they are: who asks for them asks under every name.
+        """
+        if formerly:
+            self.queue.rename(tx, route, formerly)
+            self.gates.rename(tx, route, formerly)
 
     def ping(self) -> None:
         """Ask the database for an answer.

@@ -212,3 +212,15 @@ def test_pause_of_the_destination_moves_every_slot(store: Store) -> None:
     assert write(store, lambda tx: store.gates.free_slots(tx, 50, SECOND)) == 0
     assert write(store, lambda tx: store.gates.take_slots(tx, 1, 50)) == [60 * SECOND]
     assert gate(store, DESTINATION).state is GateState.OPEN
+
+
+def test_slots_reserved_before_the_clock_was_set_back_count_no_more(
+    store: Store, tick: Callable[..., Any]
+) -> None:
+    with store.write() as tx:
+        store.gates.take_slots(tx, 10, 10)
+        store.gates.pause_destination(tx, timedelta(minutes=15))
+    tick(hours=-1)
+    with store.write() as tx:
+        assert store.gates.free_slots(tx, 10, timedelta(seconds=1)) == 11
+        assert store.gates.take_slots(tx, 1, 10) == [timedelta(0)]

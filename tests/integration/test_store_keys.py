@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.model import Arrival, EventStatus, NewDelivery, Stored
-from bridge.store import DeliveryFilter, EventFilter, Store
+from bridge.store import DeliveryFilter, EventFilter, Store, new_id
 
 pytestmark = pytest.mark.integration
 
@@ -338,3 +338,68 @@ def test_publication_of_thousands_of_vouchers_is_stored_and_recognised(
     assert len(first.deliveries) == 3000
     assert again.status is EventStatus.DUPLICATE
     assert set(again.deliveries) == set(first.deliveries)
+
+
+def several(
+    new_delivery: Made, publication: str, *vouchers: str, **changes: Any
+) -> NewDelivery:
+    """One message for a publication's vouchers, all given to one customer."""
+    keys = [(f"pub:{publication}:*", 30 * DAY)]
+    keys += [(f"pub:{publication}:{one}", 30 * DAY) for one in vouchers]
+    keys += [(f"code:{one}:cust_1", DAY) for one in vouchers]
+    made: NewDelivery = new_delivery(keys[0][0], keys=tuple(keys), **changes)
+    return made
+
+
+def single(new_delivery: Made, voucher: str) -> NewDelivery:
+    """One message for a reward's voucher."""
+    key = f"rewarded:{new_id()}"
+    keys = ((key, 30 * DAY), (f"code:{voucher}:cust_1", DAY))
+    made: NewDelivery = new_delivery(key, keys=keys)
+    return made
+
+
+def test_whole_of_which_a_part_was_told_is_parked_and_leaves_the_rest_free(
+    store: Store, new_arrival: Made, new_delivery: Made
+) -> None:
+    told = store.commits.add(new_arrival(single(new_delivery, "x")))
+    both = store.commits.add(new_arrival(several(new_delivery, "p", "x", "y")))
+    assert both.status is EventStatus.PARKED
+    assert both.deliveries == ()
+    assert both.reason is not None
+    assert told.deliveries[0] in both.reason
+    rest = store.commits.add(new_arrival(single(new_delivery, "y")))
+    assert rest.status is EventStatus.STORED
+
+
+def test_whole_of_which_every_code_was_told_is_a_duplicate(
+    store: Store, new_arrival: Made, new_delivery: Made
+) -> None:
+    for voucher in ("x", "y"):
+        store.commits.add(new_arrival(single(new_delivery, voucher)))
+    both = store.commits.add(new_arrival(several(new_delivery, "p", "x", "y")))
+    assert both.status is EventStatus.DUPLICATE
+
+
+def test_whole_of_an_earlier_route_name_is_a_duplicate(
+    store: Store, new_arrival: Made, new_delivery: Made
+) -> None:
+    store.commits.add(new_arrival(several(new_delivery, "p", "x", "y")))
+    renamed = {"route": "new", "route_names": ("new", "r")}
+    again = new_arrival(several(new_delivery, "p", "x", "y", **renamed))
+    assert store.commits.add(again).status is EventStatus.DUPLICATE
+
+
+def test_what_a_parked_whole_lets_go_of_is_free_in_the_same_commit(
+    store: Store,
+    another_store: Callable[[], Store],
+    new_arrival: Made,
+    new_delivery: Made,
+) -> None:
+    store.commits.add(new_arrival(single(new_delivery, "x")))
+    both = new_arrival(several(new_delivery, "p", "x", "y"))
+    rest = new_arrival(single(new_delivery, "y"))
+    together(store, another_store, [both, rest])
+    events = {one.id: one.status for one in store.ledger.events(EventFilter())}
+    assert events[both.id] is EventStatus.PARKED
+    assert events[rest.id] is EventStatus.STORED

@@ -14,6 +14,7 @@ from bridge.model import (
     Cause,
     Claim,
     DeliveryStatus,
+    GateState,
     Lane,
     Settlement,
 )
@@ -397,6 +398,53 @@ def test_success_that_comes_after_the_lease_ends_the_doubt(
     assert (told.delivery.attempts, told.delivery.number) == (1, 1)
     assert told.attempts == (late.attempt,)
     assert doubts(store) == []
+
+
+@pytest.mark.parametrize("cause", [Cause.POLICY_HOLD, Cause.POLICY_RESEND])
+def test_success_that_comes_after_the_decision_still_counts(
+    store: Store,
+    fill: Made,
+    claim: Claiming,
+    settlement: Made,
+    tick: Tick,
+    cause: Cause,
+) -> None:
+    fill(1)
+    [one] = claim()
+    tick(seconds=30)
+    expire(store)
+    with store.write() as tx:
+        store.queue.decide_doubt(tx, one.delivery_id, cause, None, "decided")
+    settle(store, settlement(one, Cause.ANSWERED_OK))
+    assert row(store, one.delivery_id).status is DeliveryStatus.ACCEPTED
+    assert claim(lane=Lane.RETRY) == []
+
+
+def test_a_worker_held_up_may_speak_before_anything_is_decided(
+    store: Store, fill: Made, claim: Claiming, tick: Tick
+) -> None:
+    fill(1)
+    claim()
+    tick(seconds=30)
+    with store.write() as tx:
+        store.queue.expire_leases(tx, 15 * SECOND)
+    assert doubts(store) == []
+    tick(seconds=15)
+    assert len(doubts(store)) == 1
+
+
+def test_what_waits_under_an_earlier_name_of_its_route_takes_the_new_one(
+    store: Store, fill: Made, claim: Claiming
+) -> None:
+    ids = fill(2, route="old")
+    with store.write() as tx:
+        store.gates.pause(tx, "route:old", "under review")
+        store.adopt(tx, "new", ["old", "older"])
+        gates = store.gates.read(tx)
+    assert "route:old" not in gates
+    paused = gates["route:new"]
+    assert (paused.state, paused.reason) == (GateState.PAUSED, "under review")
+    assert sorted(one.delivery_id for one in claim("new")) == ids
 
 
 def test_failure_that_comes_after_the_lease_leaves_the_doubt(
