@@ -18,8 +18,11 @@ LOCAL := ITERABLE_BASE_URL=http://127.0.0.1:$(SANDBOX_PORT) ITERABLE_API_KEY=loc
 	LOG_FORMAT=text
 
 run: $(READY)
-	@$(BIN)/reward-bridge sandbox --port $(SANDBOX_PORT) & sandbox=$$!; \
-	trap 'kill $$sandbox' EXIT; \
+	@talk=$$(mktemp); \
+	$(BIN)/reward-bridge sandbox --port $(SANDBOX_PORT) 2>$$talk & sandbox=$$!; \
+	trap 'kill $$sandbox 2>/dev/null; rm -f $$talk' EXIT; \
+	until test -s $$talk || ! kill -0 $$sandbox 2>/dev/null; do sleep 0.1; done; \
+	cat $$talk >&2; grep -q ^ITERABLE_BASE_URL= $$talk || exit 1; \
 	$(LOCAL) $(BIN)/reward-bridge serve --bind 127.0.0.1:$(PORT)
 
 send: $(READY)

@@ -8,6 +8,7 @@ received; `body_base64` where it is not UTF-8), `door` (`email/target`, or null)
 import json
 import os
 import re
+import stat
 import sys
 from base64 import b64decode, b64encode
 from codecs import BOM_UTF8
@@ -33,7 +34,8 @@ KEPT_HEADERS = frozenset(
     }
 )
 _LONGEST_HEADER = 1000
-_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
+_LINES = (".jsonl", ".ndjson")
+_SUFFIXES = frozenset({".json", *_LINES})
 #: Distinguishes `null` from what is no JSON at all.
 _NO_JSON = object()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -64,8 +66,14 @@ def read(
     return (found.capture for found in find(source, skipped))
 
 
+def _raise(error: CaptureError) -> None:
+    raise error
+
+
 def find(
-    source: Path | Literal["-"], skipped: Callable[[str], None] = lambda _: None
+    source: Path | Literal["-"],
+    skipped: Callable[[str], None] = lambda _: None,
+    unreadable: Callable[[CaptureError], None] = _raise,
 ) -> Iterator[Found]:
     """Read webhooks from a body, a capture, JSON Lines of either, or a folder of them.
 
@@ -74,17 +82,19 @@ def find(
     Args:
         source: What to read; `-` is standard input.
         skipped: Told, in a sentence, of each file of a folder that is no webhook.
+        unreadable: Told of one file among several, or one line, that cannot be read;
+            the others are, unless it raises.
 
     Raises:
-        CaptureError: Something cannot be read; raised when the iterator gets there.
+        CaptureError: The source cannot be read; raised when the iterator gets there.
     """
     if source == "-":
-        yield from _from_stream(sys.stdin.buffer, "standard input")
-    elif source.is_dir():
-        for path in sorted(path for path in source.rglob("*") if path.is_file()):
-            yield from _from_member(path, skipped)
+        yield from _from_stream(sys.stdin.buffer, "standard input", unreadable)
+    elif _kind(source) == stat.S_IFDIR:
+        for path in _members(source, unreadable):
+            yield from _from_member(path, skipped, unreadable)
     else:
-        yield from _from_file(source)
+        yield from _from_file(source, unreadable)
 
 
 def write(
@@ -135,41 +145,89 @@ class _NoWebhookError(CaptureError):
     """The file is something else that belongs beside captures."""
 
 
-def _from_member(path: Path, skipped: Callable[[str], None]) -> Iterator[Found]:
+def _kind(path: Path) -> int:
+    """Tell what a path leads to: one of `stat`'s kinds of files.
+
+    Raises:
+        CaptureError: It leads nowhere.
+    """
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError as error:
+        raise CaptureError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _members(folder: Path, unreadable: Callable[[CaptureError], None]) -> list[Path]:
+    """List everything below a folder that is no folder itself."""
+
+    def told(error: OSError) -> None:
+        unreadable(CaptureError(f"{error.filename}: cannot be read: {error.strerror}"))
+
+    return sorted(
+        Path(where, name)
+        for where, _, names in os.walk(folder, onerror=told)
+        for name in names
+    )
+
+
+def _from_member(
+    path: Path,
+    skipped: Callable[[str], None],
+    unreadable: Callable[[CaptureError], None],
+) -> Iterator[Found]:
     """Read one file of a folder, unless it is something else."""
     if path.name.startswith(".") or path.suffix not in _SUFFIXES:
         skipped(f"{path}: skipped, not named like a webhook (.json, .jsonl, .ndjson)")
         return
     try:
-        yield from _from_file(path)
+        yield from _from_file(path, unreadable)
     except _NoWebhookError as other:
         skipped(f"{other.reason}, skipped")
+    except CaptureError as error:
+        unreadable(error)
 
 
-def _from_file(path: Path) -> Iterator[Found]:
+def _from_file(
+    path: Path, unreadable: Callable[[CaptureError], None]
+) -> Iterator[Found]:
     if path.name == "manifest.jsonl":
         raise _NoWebhookError(f"{path}: lists the samples beside it, no webhook")
+    if _kind(path) != stat.S_IFREG:
+        # A pipe or a device may have no end, or nobody at its other one.
+        raise CaptureError(f"{path}: is no ordinary file (- reads standard input)")
     try:
         with path.open("rb") as file:
-            yield from _from_stream(file, str(path))
+            yield from _from_stream(file, str(path), unreadable)
     except OSError as error:
         raise CaptureError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _from_stream(stream: BinaryIO, name: str) -> Iterator[Found]:
+def _from_stream(
+    stream: BinaryIO, name: str, unreadable: Callable[[CaptureError], None]
+) -> Iterator[Found]:
     """Read one document, or one on each line."""
     first = stream.readline().removeprefix(BOM_UTF8)
     second = stream.readline()
     # A single document cannot go on behind its end: then each line is one.
-    if second and _loads(first) is not _NO_JSON:
+    if second and (name.endswith(_LINES) or _loads(first) is not _NO_JSON):
         for number, line in enumerate(chain((first, second), stream), start=1):
             text = line.rstrip(b"\r\n")
             if text.strip():
-                where = f"{name} line {number}"
-                yield Found(where=where, capture=_capture(text, where))
+                yield from _from_line(text, f"{name} line {number}", unreadable)
     else:
         body = first + second + stream.read()
         yield Found(where=name, capture=_capture(body, name))
+
+
+def _from_line(
+    text: bytes, where: str, unreadable: Callable[[CaptureError], None]
+) -> Iterator[Found]:
+    try:
+        capture = _capture(text, where)
+    except CaptureError as error:
+        unreadable(error)
+    else:
+        yield Found(where=where, capture=capture)
 
 
 def _capture(text: bytes, where: str) -> Capture:

@@ -1,8 +1,9 @@
 """Everything that must be right before a start, all problems at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from fnmatch import fnmatchcase
+from os import W_OK, access
 from pathlib import Path
 
 from bridge import bootstrap, identity, rendering, resources, voucherify
@@ -17,6 +18,7 @@ from bridge.errors import (
 )
 from bridge.model import Parsed, Reward
 from bridge.rendering import Templates
+from bridge.store.sqlite import path_of
 
 #: Reasons of `Client.check_campaign`, in words that say what to do.
 ADVICE = {
@@ -27,6 +29,8 @@ ADVICE = {
     "key_refused": "Iterable refuses the key (kind, project or data centre)",
     "unreachable": "Iterable cannot be reached",
 }
+
+Sample = tuple[Parsed, Reward]
 
 
 def check(
@@ -57,7 +61,9 @@ def check(
     if config is None:
         return problems
     problems += _unrenderable(config, broken)
-    if asks_ledger:
+    ledger = _unusable(config)
+    problems += ledger
+    if asks_ledger and not ledger:
         problems += _orphans(config)
     if online:
         problems += _refused(config)
@@ -78,26 +84,32 @@ def _unrenderable(config: Config, broken: set[str]) -> Iterator[Problem]:
             )
             continue
         failures = [
-            _failure(templates, route, *sample)
-            for sample in samples
-            if _could_meet(route, *sample)
+            _failure(templates, route, *sample) for sample in _fit(route, samples)
         ]
         # One sample that lacks an optional value is no fault; all of them are.
         if failures and all(failures):
             yield Problem(f"routes.{index}.template", str(failures[0]))
 
 
-def _samples() -> Iterator[tuple[Parsed, Reward]]:
+def _fit(route: Route, samples: Sequence[Sample]) -> list[Sample]:
+    """Choose the samples that a route could meet, or else could be shown at all."""
+    alike = [one for one in samples if _is_raw(one) is bool(route.when.raw)]
+    return [one for one in alike if _could_meet(route, *one)] or alike
+
+
+def _samples() -> Iterator[Sample]:
     for capture in read(resources.samples() / "voucherify"):
         parsed = voucherify.parse(capture)
         for reward in parsed.rewards:
             yield parsed, reward
 
 
+def _is_raw(sample: Sample) -> bool:
+    return sample[1].raw is not None
+
+
 def _could_meet(route: Route, parsed: Parsed, reward: Reward) -> bool:
     """Tell whether a sample is of the route's kind; campaigns may be anybody's."""
-    if (reward.raw is not None) is not bool(route.when.raw):
-        return False
     types = {voucher.get("type") for voucher in reward.vouchers} or {"NONE"}
     is_type = not route.when.vouchers or bool(types & set(route.when.vouchers))
     events = route.when.events
@@ -122,6 +134,34 @@ def _failure(
         return error
     except RecipientError:
         return None
+    return None
+
+
+def _unusable(config: Config) -> Sequence[Problem]:
+    """Find out whether the ledger's file could be written, without making it."""
+    try:
+        path = path_of(config.database_url)
+        # The longest name beside it; asking for one that is too long is an error.
+        path.with_name(f"{path.name}.lock").lstat()
+    except ConfigError as error:
+        return error.problems
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ValueError:
+        return [Problem("DATABASE_URL", "must be sqlite:///path/to/file")]
+    except OSError as error:
+        return [Problem("DATABASE_URL", f"cannot be used: {error.strerror}")]
+    fault = _file_fault(path)
+    return [] if fault is None else [Problem("DATABASE_URL", fault)]
+
+
+def _file_fault(path: Path) -> str | None:
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    if path.exists() and not path.is_file():
+        return f"{path} is no file"
+    if not all(access(one, W_OK) for one in (path, path.parent) if one.exists()):
+        return f"{path} cannot be written"
     return None
 
 

@@ -35,13 +35,15 @@ HORIZON = timedelta(seconds=1)
 #: Between two looks at whether another process wrote, in seconds.
 POLL = 0.01
 #: Least time between two rounds, in seconds, while under half of the claims is back.
-PACE = 0.005
+PACE = 0.01
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
 #: One in so many of a round's claims is kept for retries that are due.
 RETRY_SHARE = 4
 #: What part of a second's sends may come late together: 105 % of the rate over 2 s.
 LATE_PART = 0.1
+#: Between two looks at retries when none was due, in seconds.
+RETRY_LOOK = 0.05
 #: After the stop, seconds until open calls are abandoned in doubt.
 DRAIN = 20.0
 #: Wait before another round when the store did not take the last one, in seconds.
@@ -83,6 +85,9 @@ class Coordinator:
         self._back: list[Result | Probed] = []
         self._is_store_down = False
         self._is_retry_first = False
+        #: Monotonic times of the next look at leases and doubts, and at retries.
+        self._look_at = 0.0
+        self._retries_at = 0.0
 
     def run(self) -> None:
         """Work until told to stop, then drain."""
@@ -145,8 +150,10 @@ class Coordinator:
                 results = [one for one in back if isinstance(one, Result)]
                 told = store.queue.settle(tx, [one.settlement for one in results])
                 self._keeper.apply(tx, back)
-                # A worker that was held up may still have the answer: wait for it.
-                store.queue.expire_leases(tx, self._timeout)
+                is_due = time.monotonic() >= self._look_at
+                if is_due:
+                    # A worker that was held up may still have the answer: wait for it.
+                    store.queue.expire_leases(tx, self._timeout)
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
@@ -156,6 +163,8 @@ class Coordinator:
         except StoreUnavailable as error:
             return self._complain(error)
         self._is_store_down = False
+        if is_due:
+            self._look_at = time.monotonic() + IDLE
         self._back = []
         for result in results:
             self._inflight.pop(result.claim.delivery_id, None)
@@ -172,7 +181,8 @@ class Coordinator:
     def _plan(
         self, tx: Tx, gates: Mapping[str, Gate], room: int
     ) -> tuple[list[Probe], list[Task]]:
-        self._decide_doubts(tx)
+        if time.monotonic() >= self._look_at:
+            self._decide_doubts(tx)
         return self._keeper.due(tx, gates), self._claim(tx, gates, room)
 
     def _decide_doubts(self, tx: Tx) -> None:
@@ -193,7 +203,7 @@ class Coordinator:
     def _claim(self, tx: Tx, gates: Mapping[str, Gate], room: int) -> list[Task]:
         """Claim as many due deliveries as there are slots and room for."""
         rate = self._config.iterable.rate_per_second
-        room = min(room, self._store.gates.free_slots(tx, rate, HORIZON))
+        room = min(room, self._store.gates.free_slots(tx, rate, HORIZON, gates))
         if room <= 0:
             return []
         claims = self._claim_probes(tx, gates, room)
@@ -203,7 +213,7 @@ class Coordinator:
             claims += [(claim, None) for claim in found]
         if not claims:
             return []
-        delays = self._store.gates.take_slots(tx, len(claims), rate)
+        delays = self._store.gates.take_slots(tx, len(claims), rate, gates)
         now = time.monotonic()
         latest = now + (self._lease - self._timeout).total_seconds()
         # Where all claims together are much less than a second's worth, none can be so
@@ -261,11 +271,15 @@ class Coordinator:
         queue, token = self._store.queue, new_id()
         # With room for too few to share, the lanes take turns at being first.
         share = limit // RETRY_SHARE or int(self._is_retry_first)
-        retries = queue.claim(tx, names, Lane.RETRY, share, self._lease, token)
+        retries: list[Claim] = []
+        if time.monotonic() >= self._retries_at:
+            retries = queue.claim(tx, names, Lane.RETRY, share, self._lease, token)
+            if share and not retries:
+                self._retries_at = time.monotonic() + RETRY_LOOK
         rest = limit - len(retries)
         claims = retries + queue.claim(tx, names, Lane.FRESH, rest, self._lease, token)
         rest = limit - len(claims)
-        if rest and len(retries) == share:
+        if rest and len(retries) == share and time.monotonic() >= self._retries_at:
             claims += queue.claim(tx, names, Lane.RETRY, rest, self._lease, token)
         if claims:
             self._is_retry_first = not self._is_retry_first

@@ -1,5 +1,7 @@
 """What every command has: `--config`, an example in its help, one way to fail."""
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,20 @@ class Commands(click.Group):
         except BridgeError as error:
             click.echo(f"{ctx.info_name}: {error}", err=True)
             ctx.exit(REFUSED)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program; a full disk behind stdout is an error like any other.
+
+        Click itself ends quietly where the reader of a pipe has gone.
+        """
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+            with suppress(OSError):
+                sys.stdout.close()  # what is left in it would fail once more
+            sys.exit(REFUSED)
 
 
 def refuse(reason: str) -> click.ClickException:

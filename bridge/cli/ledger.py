@@ -1,12 +1,14 @@
 """Commands that look into the ledger: `deliveries`, `events`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bridge import capture
+from bridge.bootstrap import Bridge
 from bridge.cli.arguments import (
     delivery_filters,
     json_option,
@@ -16,6 +18,7 @@ from bridge.cli.arguments import (
     stored_id,
 )
 from bridge.cli.frame import Command, refuse
+from bridge.cli.gates import gate_line, holding, stopped_gates
 from bridge.cli.opening import opened
 from bridge.cli.printing import json_line, table, talk
 from bridge.cli.stories import delivery_story, delivery_table, event_story
@@ -43,9 +46,11 @@ def deliveries(delivery_id: str | None, *, as_json: bool, **filters: Any) -> Non
         return
     with opened() as bridge:
         story = bridge.store.ledger.story(delivery_id)
+        stopped = stopped_gates(bridge)
     if story is None:
         raise refuse(f"there is no delivery {delivery_id}")
-    click.echo(json_line(story) if as_json else "\n".join(delivery_story(story)))
+    gates = holding(story.delivery, stopped)
+    click.echo(json_line(story) if as_json else "\n".join(delivery_story(story, gates)))
 
 
 @click.command(
@@ -55,8 +60,8 @@ def deliveries(delivery_id: str | None, *, as_json: bool, **filters: Any) -> Non
 )
 @click.argument("event_id", type=stored_id, required=False, metavar="[ID]")
 @status_option(EventStatus)
-@click.option("short", "--parked", flag_value="parked", help="As --status parked.")
-@click.option("short", "--ignored", flag_value="ignored", help="As --status ignored.")
+@click.option("is_parked", "--parked", is_flag=True, help="Parked ones.")
+@click.option("is_ignored", "--ignored", is_flag=True, help="Ignored ones.")
 @since_option
 @limit_option
 @click.option(
@@ -71,7 +76,9 @@ def deliveries(delivery_id: str | None, *, as_json: bool, **filters: Any) -> Non
 def events(
     event_id: str | None,
     *,
-    short: str | None,
+    status: EventStatus | None,
+    is_parked: bool,
+    is_ignored: bool,
     folder: str | None,
     as_json: bool,
     **filters: Any,
@@ -80,9 +87,12 @@ def events(
     if event_id is None:
         if folder is not None:
             raise click.UsageError("--capture needs the ID of an event")
-        if short is not None:
-            filters["status"] = EventStatus(short)
-        _list_events(EventFilter(**filters), as_json=as_json)
+        statuses = {
+            *([] if status is None else [status]),
+            *([EventStatus.PARKED] if is_parked else []),
+            *([EventStatus.IGNORED] if is_ignored else []),
+        }
+        _list_events(statuses, EventFilter(**filters), as_json=as_json)
         return
     with opened() as bridge:
         event = bridge.store.ledger.event(event_id)
@@ -94,9 +104,16 @@ def events(
     click.echo(json_line(event) if as_json else "\n".join(event_story(event)))
 
 
-def _list_events(wanted: EventFilter, *, as_json: bool) -> None:
+def _list_events(
+    statuses: Collection[EventStatus], wanted: EventFilter, *, as_json: bool
+) -> None:
     with opened() as bridge:
-        rows = bridge.store.ledger.events(wanted)
+        found = [
+            row
+            for status in statuses or (None,)
+            for row in bridge.store.ledger.events(replace(wanted, status=status))
+        ]
+    rows = sorted(found, key=lambda one: one.id, reverse=True)[: wanted.limit]
     cells = [
         (one.id, one.status, one.received_at, one.event_type or one.kind, one.reason)
         for one in rows
@@ -108,7 +125,25 @@ def _list_events(wanted: EventFilter, *, as_json: bool) -> None:
 def _list_deliveries(wanted: DeliveryFilter, *, as_json: bool) -> None:
     with opened() as bridge:
         rows = bridge.store.ledger.deliveries(wanted)
+        if not rows and wanted.route is not None:
+            _demand_route(bridge, wanted.route)
+        stopped = stopped_gates(bridge)
+    for gate in stopped:
+        talk(gate_line(gate))
     _list(rows, delivery_table(rows), limit=wanted.limit, as_json=as_json)
+
+
+def _demand_route(bridge: Bridge, name: str) -> None:
+    """Tell an empty list from a name that is mistyped.
+
+    Raises:
+        ClickException: Neither configuration nor ledger knows the route.
+    """
+    of_route = DeliveryFilter(route=name, limit=1)
+    if bridge.config.route(name) is None and not bridge.store.ledger.deliveries(
+        of_route
+    ):
+        raise refuse(f"there is no route {name}")
 
 
 def _list(

@@ -12,8 +12,9 @@ from bridge.cli.opening import opened
 from bridge.cli.plans import SENT_BY, permit, show_place
 from bridge.cli.printing import counted, talk
 from bridge.cli.stories import delivery_table
+from bridge.errors import TransitionError
 from bridge.gatekeeper import gate_of
-from bridge.model import Cause
+from bridge.model import Cause, sources
 from bridge.store import DESTINATION
 
 #: Deliveries put back in one transaction, so that receivers get their turn between.
@@ -67,28 +68,32 @@ def redeliver(
 )
 @click.argument("delivery_id", type=stored_id, metavar="ID")
 @click.option(
-    "cause",
-    "--sent",
-    flag_value=Cause.RESOLVED_SENT,
-    type=click.UNPROCESSED,
-    help="It reached the customer: count it as accepted.",
+    "is_sent", "--sent", is_flag=True, help="It reached the customer: it is accepted."
 )
 @click.option(
-    "cause",
-    "--drop",
-    flag_value=Cause.RESOLVED_DROPPED,
-    type=click.UNPROCESSED,
-    help="It shall not be sent any more.",
+    "is_dropped", "--drop", is_flag=True, help="It shall not be sent any more."
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Kept with it.")
-def resolve(delivery_id: str, cause: Cause | None, reason: str) -> None:
+def resolve(delivery_id: str, reason: str, *, is_sent: bool, is_dropped: bool) -> None:
     """Close a held or dead delivery by hand."""
-    if cause is None:
-        raise click.UsageError("say --sent or --drop")
-    with opened() as bridge, bridge.store.write() as tx:
-        bridge.store.ledger.resolve(tx, delivery_id, cause, reason)
-        status = "accepted" if cause is Cause.RESOLVED_SENT else "dropped"
-    talk(f"{delivery_id} is {status}")
+    if is_sent is is_dropped:
+        raise click.UsageError("say --sent or --drop, one of the two")
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; say in words why")
+    cause = Cause.RESOLVED_SENT if is_sent else Cause.RESOLVED_DROPPED
+    with opened() as bridge:
+        ledger = bridge.store.ledger
+        try:
+            with bridge.store.write() as tx:
+                ledger.resolve(tx, delivery_id, cause, reason)
+        except TransitionError:
+            story = ledger.story(delivery_id)
+            if story is None:
+                raise
+            can = " or ".join(sorted(sources(cause)))
+            status = story.delivery.status
+            raise refuse(f"it is {status}; only {can} ones can be resolved") from None
+    talk(f"{delivery_id} is {'accepted' if is_sent else 'dropped'}")
 
 
 @click.command(

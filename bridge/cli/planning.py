@@ -19,7 +19,8 @@ class Fate(StrEnum):
     """What would become of one webhook."""
 
     NEW = "new"  #: makes at least one delivery
-    SENT = "already sent"  #: tells only what the ledger knows
+    SENT = "already sent"  #: Iterable has taken what it tells
+    KNOWN = "already known"  #: tells what waits, or ended otherwise, or comes before
     PARKED = "parked"  #: cannot be used as it is
     IGNORED = "ignored"  #: no route wants it
 
@@ -55,6 +56,9 @@ class Memory(Protocol):
     def taken_keys(self, pairs: Sequence[RouteKey]) -> Mapping[RouteKey, str]:
         """Find which keys are taken, and by which deliveries."""
 
+    def is_sent(self, delivery_id: str) -> bool:
+        """Tell whether Iterable has taken a delivery."""
+
 
 class Nothing:
     """The memory of a ledger one cannot look into."""
@@ -66,6 +70,10 @@ class Nothing:
     def taken_keys(self, _pairs: Sequence[RouteKey]) -> Mapping[RouteKey, str]:
         """Know of none."""
         return {}
+
+    def is_sent(self, _delivery_id: str) -> bool:
+        """Know of none."""
+        return False
 
 
 class Planner:
@@ -82,6 +90,8 @@ class Planner:
         #: What the webhooks planned so far will have made known.
         self._used: dict[str, str] = {}
         self._taken: dict[RouteKey, str] = {}
+        #: Which of these winners Iterable has taken.
+        self._sent: set[str] = set()
 
     def plan(self, sources: Sequence[Source]) -> Iterator[Step]:
         """Say of each webhook what would become of it."""
@@ -95,38 +105,49 @@ class Planner:
             taken = self._memory.taken_keys(list(_pairs(arrivals)))
             self._used |= {key: f"event {by}" for key, by in used.items()}
             self._taken |= {key: f"delivery {by}" for key, by in taken.items()}
+            winners = {by for by in taken.values() if self._memory.is_sent(by)}
+            self._sent |= {f"delivery {by}" for by in winners}
             for source, arrival in batch:
                 yield self._step(source, arrival)
 
     def _step(self, source: Source, arrival: Arrival) -> Step:
         before = self._used.get(arrival.transport_key)
         if before is not None and source.again is None:
-            return Step(source=source, fate=Fate.SENT, reason=f"it is {before}")
+            pairs = list(_pairs([arrival]))
+            return self._told(Step(source=source, fate=Fate.KNOWN), pairs, before)
         step = Step(source=source, fate=Fate.IGNORED, reason=arrival.reason)
         if arrival.status is EventStatus.STORED:
             step = self._new(step, arrival)
         elif arrival.status is EventStatus.PARKED:
-            winner = self._winner(arrival.covered_by)
             step = replace(step, fate=Fate.PARKED)
-            if winner is not None:
-                step = replace(step, fate=Fate.SENT, reason=f"told by {winner}")
-        if step.fate in (Fate.NEW, Fate.SENT):
+            if self._winner(arrival.covered_by) is not None:
+                step = self._told(step, arrival.covered_by)
+        if step.fate in (Fate.NEW, Fate.SENT, Fate.KNOWN):
             self._used[arrival.transport_key] = f"the same webhook as {source.where}"
         return step
 
     def _new(self, step: Step, arrival: Arrival) -> Step:
         fresh: list[NewDelivery] = []
-        winners: list[str] = []
         for delivery in arrival.deliveries:
             winner = self._winner(_route_keys(delivery))
             if winner is None:
                 fresh.append(delivery)
-            else:
-                winners.append(winner)
             self._take(delivery, winner or f"a delivery of {step.source.where}")
         if fresh:
             return replace(step, fate=Fate.NEW, deliveries=tuple(fresh))
-        return replace(step, fate=Fate.SENT, reason=f"told by {winners[0]}")
+        return self._told(step, list(_pairs([arrival])))
+
+    def _told(
+        self, step: Step, pairs: Sequence[RouteKey], before: str | None = None
+    ) -> Step:
+        """Say what tells it already; sent only where all of that is."""
+        winners = [self._taken[pair] for pair in pairs if pair in self._taken]
+        is_sent = bool(winners) and self._sent.issuperset(winners)
+        return replace(
+            step,
+            fate=Fate.SENT if is_sent else Fate.KNOWN,
+            reason=f"told by {winners[0]}" if before is None else f"it is {before}",
+        )
 
     def _winner(self, pairs: Sequence[RouteKey]) -> str | None:
         return next((self._taken[pair] for pair in pairs if pair in self._taken), None)

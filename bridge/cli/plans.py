@@ -11,27 +11,13 @@ from bridge.cli.planning import Fate, Source, Step, summary
 from bridge.cli.posting import Answer
 from bridge.cli.printing import counted, table, talk
 from bridge.config import Config, is_loopback
+from bridge.errors import CaptureError
 from bridge.model import EventStatus, Stored
 
 #: Who does the rest, once something is in the queue.
 SENT_BY = "a running `serve` or `worker` sends what is queued"
 #: Most different reasons shown with a plan.
 _REASONS = 10
-
-
-def show_replay(
-    steps: Sequence[Step], config: Config, *, is_local: bool, is_whole: bool
-) -> None:
-    """Show where webhooks would go and what would become of them.
-
-    Args:
-        steps: The plan.
-        config: For ledger and destination.
-        is_local: True where Iterable is on this machine.
-        is_whole: Print every webhook too, as data.
-    """
-    show_place(config)
-    _show(steps, is_local=is_local, is_whole=is_whole)
 
 
 def show_place(config: Config) -> None:
@@ -42,13 +28,48 @@ def show_place(config: Config) -> None:
     talk(f"Iterable  {url or 'not configured'} ({people})")
 
 
-def show_posting(
-    steps: Sequence[Step], url: str, *, is_local: bool, is_whole: bool
-) -> None:
-    """Show what would be posted, as far as can be said without the other's ledger."""
+def show_bridge(url: str) -> None:
+    """Show which other bridge a plan is about."""
     talk(f"bridge    {url}")
     talk("Its ledger and routes decide; these are yours, with an empty ledger:")
-    _show(steps, is_local=is_local, is_whole=is_whole)
+
+
+def show_steps(
+    steps: Sequence[Step],
+    unreadable: Sequence[CaptureError],
+    *,
+    is_local: bool,
+    is_whole: bool,
+) -> None:
+    """Show what would become of webhooks, as far as it can be said here.
+
+    Args:
+        steps: The plan.
+        unreadable: What cannot be part of it.
+        is_local: True where Iterable is on this machine.
+        is_whole: Print every webhook too, as data.
+    """
+    total = summary(steps)
+    nouns = ("person", "people") if is_local else ("real customer", "real customers")
+    people = counted(total.people, *nouns)
+    reach = f"{counted(total.messages, 'message', 'messages')} to {people}"
+    notes = {Fate.NEW: reach if total.messages else ""}
+    for fate in Fate:
+        talk(f"{total.fates.get(fate, 0):8} {fate:13} {notes.get(fate, '')}".rstrip())
+    if unreadable:
+        talk(f"{len(unreadable):8} unreadable")
+    for error in unreadable:
+        talk(f"  {error.reason}")
+    if is_whole:
+        rows = [
+            (one.fate, len(one.deliveries), one.source.where, one.reason)
+            for one in steps
+        ]
+        _print(("FATE", "MESSAGES", "WEBHOOK", "REASON"), rows)
+        return
+    parked = Counter(one.reason for one in steps if one.fate is Fate.PARKED)
+    for reason, count in parked.most_common(_REASONS):
+        talk(f"  {count} parked: {reason}")
 
 
 def show_stored(done: Sequence[tuple[Source, Stored]]) -> None:
@@ -90,26 +111,6 @@ def ledger_name(database_url: str) -> str:
     """Name the database without the password that its URL may hold."""
     parts = urlsplit(database_url)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-
-
-def _show(steps: Sequence[Step], *, is_local: bool, is_whole: bool) -> None:
-    total = summary(steps)
-    nouns = ("person", "people") if is_local else ("real customer", "real customers")
-    people = counted(total.people, *nouns)
-    reach = f"{counted(total.messages, 'message', 'messages')} to {people}"
-    notes = {Fate.NEW: reach if total.messages else ""}
-    for fate in Fate:
-        talk(f"{total.fates.get(fate, 0):8} {fate:13} {notes.get(fate, '')}".rstrip())
-    if is_whole:
-        rows = [
-            (one.fate, len(one.deliveries), one.source.where, one.reason)
-            for one in steps
-        ]
-        _print(("FATE", "MESSAGES", "WEBHOOK", "REASON"), rows)
-        return
-    parked = Counter(one.reason for one in steps if one.fate is Fate.PARKED)
-    for reason, count in parked.most_common(_REASONS):
-        talk(f"  {count} parked: {reason}")
 
 
 def _count(fates: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Commands that touch nothing: `check`, `render`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from bridge.cli.frame import Command, config_path, refuse
 from bridge.cli.opening import set_up_log, settings
 from bridge.cli.previewing import Preview, Previewer
 from bridge.cli.printing import json_line, pretty, talk, text
-from bridge.errors import ConfigError
+from bridge.errors import CaptureError, ConfigError
 from bridge.model import EventStatus
 
 
@@ -53,17 +53,27 @@ def render(files: tuple[str, ...], *, as_json: bool) -> None:
     intake = bootstrap.build(loaded).intake
     previewer = Previewer(loaded, intake, bootstrap.templates(loaded))
     is_whole = True
-    for preview in _previews(previewer, files):
+
+    def told(error: CaptureError) -> None:
+        nonlocal is_whole
+        is_whole = False
+        talk(error.reason)
+
+    for preview in _previews(previewer, files, told):
         is_whole &= preview.status in (EventStatus.STORED, EventStatus.IGNORED)
         click.echo(json_line(preview) if as_json else "\n".join(_lines(preview)))
     if not is_whole:
         raise refuse("not every webhook could be used")
 
 
-def _previews(previewer: Previewer, files: Sequence[str]) -> Iterator[Preview]:
+def _previews(
+    previewer: Previewer,
+    files: Sequence[str],
+    unreadable: Callable[[CaptureError], None],
+) -> Iterator[Preview]:
     for name in files:
         where: Path | Literal["-"] = "-" if name == "-" else Path(name)
-        for found in capture.find(where, skipped=talk):
+        for found in capture.find(where, talk, unreadable):
             yield from previewer.previews(found)
 
 

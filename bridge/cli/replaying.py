@@ -1,6 +1,5 @@
 """Command `replay`: captured or stored webhooks through the intake again."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,25 +12,24 @@ from bridge import bootstrap, capture
 from bridge.bootstrap import Bridge
 from bridge.cli.arguments import since_option, yes_option
 from bridge.cli.frame import Command, refuse
+from bridge.cli.known import Known
 from bridge.cli.opening import opened, settings
 from bridge.cli.paging import every_event
 from bridge.cli.planning import Nothing, Planner, Source, Step, summary
 from bridge.cli.plans import (
     permit,
     show_answers,
-    show_posting,
-    show_replay,
+    show_bridge,
+    show_place,
+    show_steps,
     show_stored,
 )
 from bridge.cli.posting import Answer, Poster
-from bridge.cli.printing import progress, talk
-from bridge.config import is_loopback
-from bridge.errors import ConfigError, Problem
+from bridge.cli.printing import counted, progress, talk
+from bridge.config import is_loopback, url_fault
+from bridge.errors import CaptureError, ConfigError, Problem
 from bridge.model import EventStatus, Stored
 from bridge.store import EventFilter
-from bridge.store.memory import Memory
-
-_URL = re.compile(r"https?://[^/\s]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +58,10 @@ class Wanted:
             raise click.UsageError("name a FILE, a folder, or - (or say --stored)")
         if not self.is_stored and (self.is_parked or self.is_ignored or self.since):
             raise click.UsageError("--parked, --ignored and --since need --stored")
-        if self.url is not None and not _URL.match(self.url):
-            raise click.UsageError("--to takes a URL such as http://127.0.0.1:8000")
+        fault = None if self.url is None else url_fault(self.url)
+        if fault is not None:
+            hint = "it takes one such as http://127.0.0.1:8000"
+            raise click.UsageError(f"--to {fault}; {hint}")
 
     @property
     def statuses(self) -> tuple[EventStatus, ...]:
@@ -95,25 +95,44 @@ def replay(**typed: Any) -> None:
     """
     wanted = Wanted(**typed)
     wanted.check()
+    unreadable: list[CaptureError] = []
     if wanted.url is not None:
-        _post(wanted, wanted.url)
-        return
+        _post(wanted, wanted.url, unreadable)
+    else:
+        _replay(wanted, unreadable)
+    if unreadable:
+        count = counted(len(unreadable), "webhook", "webhooks")
+        raise refuse(f"{count} could not be read, as said above")
+
+
+def _replay(wanted: Wanted, unreadable: list[CaptureError]) -> None:
     with opened() as bridge:
-        sources = list(_stored(wanted, bridge) if wanted.is_stored else _read(wanted))
-        steps = _plan(Planner(bridge.intake.decide, Memory(bridge.store)), sources)
+        sources = list(
+            _stored(wanted, bridge) if wanted.is_stored else _read(wanted, unreadable)
+        )
+        steps = _plan(Planner(bridge.intake.decide, Known(bridge.store)), sources)
         is_local = is_loopback(bridge.config.iterable.base_url)
-        show_replay(steps, bridge.config, is_local=is_local, is_whole=wanted.is_dry)
+        show_place(bridge.config)
+        show_steps(steps, unreadable, is_local=is_local, is_whole=wanted.is_dry)
         if not wanted.is_dry:
             messages = summary(steps).messages
             permit(messages, is_local=is_local, is_sure=wanted.is_sure)
             _feed(bridge, sources)
 
 
-def _read(wanted: Wanted) -> Iterator[Source]:
-    """Read every file before the first is fed: a bad one stops it all in time."""
+def _read(wanted: Wanted, unreadable: list[CaptureError]) -> Iterator[Source]:
+    """Read every file before the first is fed: a bad one is known in time.
+
+    Args:
+        wanted: Names the files.
+        unreadable: Gets what cannot be read of several.
+
+    Raises:
+        CaptureError: A file that was named cannot be read at all.
+    """
     for name in wanted.files:
         where: Path | Literal["-"] = "-" if name == "-" else Path(name)
-        for found in capture.find(where, skipped=talk):
+        for found in capture.find(where, talk, unreadable.append):
             yield Source(where=found.where, capture=found.capture)
 
 
@@ -143,15 +162,16 @@ def _feed(bridge: Bridge, sources: Sequence[Source]) -> None:
         show_stored(done)
 
 
-def _post(wanted: Wanted, url: str) -> None:
+def _post(wanted: Wanted, url: str, unreadable: list[CaptureError]) -> None:
     loaded = settings()
     if not loaded.secrets.voucherify:
         problem = Problem("VOUCHERIFY_WEBHOOK_SECRET", "is not set: --to signs with it")
         raise ConfigError([problem])
-    sources = list(_read(wanted))
+    sources = list(_read(wanted, unreadable))
     steps = _plan(Planner(bootstrap.build(loaded).intake.decide, Nothing()), sources)
     is_local = is_loopback(url) and is_loopback(loaded.iterable.base_url)
-    show_posting(steps, url, is_local=is_local, is_whole=wanted.is_dry)
+    show_bridge(url)
+    show_steps(steps, unreadable, is_local=is_local, is_whole=wanted.is_dry)
     if wanted.is_dry:
         return
     permit(len(sources), is_local=is_local, is_sure=wanted.is_sure)

@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import click
 
@@ -43,8 +43,10 @@ def sandbox(host: str, port: int, api_key: str | None, *, as_json: bool) -> None
     with ExitStack() as at_end:
         at_end.callback(iterable.stop)
         talk(f"ITERABLE_BASE_URL={iterable.url}")
-        for call in _calls(iterable):
-            click.echo(json_line(call.shown()) if as_json else _line(call))
+        # Ctrl-C is how it ends.
+        with suppress(KeyboardInterrupt):
+            for call in _calls(iterable):
+                click.echo(json_line(call.shown()) if as_json else _line(call))
 
 
 @click.command(cls=Command, example="reward-bridge demo")

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from bridge.cli.gates import gate_line
 from bridge.cli.printing import moment, pretty, table, text
-from bridge.model import Attempt
+from bridge.model import Attempt, Gate
 from bridge.store import DeliveryRow, StoredEvent, Story
 
 _WIDTH = 13
@@ -27,11 +28,18 @@ def delivery_table(rows: Iterable[DeliveryRow]) -> Iterator[str]:
     return table(_HEAD, cells)
 
 
-def delivery_story(story: Story) -> Iterator[str]:
-    """Tell what came, what stands, and every attempt, in the order of time."""
+def delivery_story(story: Story, gates: Sequence[Gate] = ()) -> Iterator[str]:
+    """Tell what came, what stands, and every attempt, in the order of time.
+
+    Args:
+        story: What the ledger knows.
+        gates: At which the delivery waits.
+    """
     yield from event_story(story.event)
     yield ""
     yield from _delivery(story.delivery)
+    for gate in gates:
+        yield from _facts([("waits at", gate_line(gate))])
     if not story.attempts:
         yield ""
         yield "No attempt yet."

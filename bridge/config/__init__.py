@@ -4,7 +4,7 @@ References:
     `config.example.yaml` describes every setting of the file.
 """
 
-from bridge.config.environment import environ, is_loopback
+from bridge.config.environment import environ, is_loopback, url_fault
 from bridge.config.loading import Examined, examine, load
 from bridge.config.settings import (
     Condition,
@@ -39,4 +39,5 @@ __all__ = [
     "examine",
     "is_loopback",
     "load",
+    "url_fault",
 ]

@@ -2,13 +2,28 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.config.settings import Role
 from bridge.errors import Problem
+
+#: What the program reads; the file may give each another name.
+VARIABLES = (
+    "VOUCHERIFY_WEBHOOK_SECRET",
+    "BRIDGE_INBOUND_TOKEN",
+    "ITERABLE_WEBHOOK_SECRET",
+    "ITERABLE_API_KEY",
+    "ITERABLE_BASE_URL",
+    "DATABASE_URL",
+    "PORT",
+    "WEB_CONCURRENCY",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+)
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
 def environ() -> Mapping[str, str]:
@@ -39,31 +54,37 @@ class Environment:
         self, roles: tuple[Role, ...], *, has_data_center: bool
     ) -> list[Problem]:
         """List what is missing for these roles, and what makes no sense."""
-        found = []
-        receives, delivers = "receive" in roles, "deliver" in roles
-        proofs = ("VOUCHERIFY_WEBHOOK_SECRET", "BRIDGE_INBOUND_TOKEN")
-        if receives and not any(self.several(name) for name in proofs):
-            found.append(
-                Problem(
-                    self.name(proofs[0]),
-                    f"is not set, nor is {self.name(proofs[1])}: "
-                    "without either, anybody could send rewards",
-                )
-            )
-        if delivers and not self.get("ITERABLE_API_KEY"):
-            found.append(Problem(self.name("ITERABLE_API_KEY"), "is not set"))
-        base_url = self.get("ITERABLE_BASE_URL")
-        if delivers and not base_url and not has_data_center:
-            found.append(
-                Problem("iterable.data_center", "is needed: us or eu (no default)")
-            )
-        if base_url and not _is_allowed(base_url):
-            found.append(
-                Problem(self.name("ITERABLE_BASE_URL"), "must be https, or loopback")
-            )
+        found = self._proofs() if "receive" in roles else []
+        if "deliver" in roles:
+            if not self.get("ITERABLE_API_KEY"):
+                found.append(Problem(self.name("ITERABLE_API_KEY"), "is not set"))
+            if not self.get("ITERABLE_BASE_URL") and not has_data_center:
+                fault = "is needed: us or eu (no default)"
+                found.append(Problem("iterable.data_center", fault))
+        found += self._faults("ITERABLE_API_KEY", _header_fault)
+        found += self._faults("ITERABLE_BASE_URL", _base_url_fault)
+        found += self._faults("DATABASE_URL", _database_fault)
         found += self._number("PORT", 0, 65535) + self._number("WEB_CONCURRENCY", 1, 64)
         found += self._choice("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR")
         return found + self._choice("LOG_FORMAT", "json", "text")
+
+    def _proofs(self) -> list[Problem]:
+        """Demand a secret or a token: one of them is enough."""
+        proofs = ("VOUCHERIFY_WEBHOOK_SECRET", "BRIDGE_INBOUND_TOKEN")
+        if any(self.several(name) for name in proofs):
+            return []
+        fault = (
+            f"is not set, nor is {self.name(proofs[1])}: "
+            "without either, anybody could send rewards"
+        )
+        return [Problem(self.name(proofs[0]), fault)]
+
+    def _faults(
+        self, name: str, fault_of: Callable[[str], str | None]
+    ) -> list[Problem]:
+        value = self.get(name)
+        fault = fault_of(value) if value else None
+        return [] if fault is None else [Problem(self.name(name), fault)]
 
     def _number(self, name: str, low: int, high: int) -> list[Problem]:
         text = self.get(name)
@@ -87,8 +108,53 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _is_allowed(url: str) -> bool:
-    parts = urlsplit(url)
-    if not parts.hostname:
+def url_fault(url: str) -> str | None:
+    """Say why a URL names no server that may be called; None where it does."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is not a URL: its host or port cannot be read"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "is not a URL: it has characters that may not stand in one"
+    if "@" in parts.netloc:
+        # It is printed with every plan.
+        return "must not have a user or a password in it"
+    if parts.scheme not in ("http", "https") or not _is_host(parts.hostname or ""):
+        return "is not a URL such as https://host"
+    return None
+
+
+def _is_host(name: str) -> bool:
+    labels = name.removesuffix(".").split(".")
+    if all(_LABEL.fullmatch(label) for label in labels):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))
+    return True
+
+
+def _base_url_fault(url: str) -> str | None:
+    fault = url_fault(url)
+    if fault is None and ("?" in url or "#" in url):
+        return "must end with the host or a path"
+    if fault is None and not (url.startswith("https:") or is_loopback(url)):
+        return "must be https, or loopback"
+    return fault
+
+
+def _database_fault(url: str) -> str | None:
+    """Find what would make a reader of the URL fail; never shows any of it."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return "is not a URL: its host or port cannot be read"
+    return None if url.isprintable() else "has characters that cannot stand in it"
+
+
+def _header_fault(value: str) -> str | None:
+    if value.isascii() and value.isprintable():
+        return None
+    return "has characters that cannot stand in a header"

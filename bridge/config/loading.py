@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
 from marshmallow import ValidationError
 
 from bridge.config.environment import Environment
 from bridge.config.lookups import read_lookup
+from bridge.config.reading import read
 from bridge.config.schema import DATA_CENTERS, FileSchema
 from bridge.config.settings import (
     Condition,
@@ -58,19 +58,17 @@ def load(path: Path, env: Mapping[str, str], *roles: Role) -> Config:
 
 def examine(path: Path, env: Mapping[str, str], *roles: Role) -> Examined:
     """Look at file and environment and list all that is wrong with them."""
-    data, problems = _read(path)
+    try:
+        raw = read(path)
+    except ConfigError as error:
+        return Examined(
+            config=None, problems=error.problems, templates=(), folder=path.parent
+        )
+    data, problems = _checked(path, raw)
     folder = path.parent / str(data.get("templates", "templates"))
-    routes = data.get("routes")
-    templates = tuple(
-        (f"routes.{index}", route["template"])
-        for index, route in enumerate(routes if isinstance(routes, list) else [])
-        if isinstance(route, dict) and isinstance(route.get("template"), str)
-    )
-    problems += [
-        Problem(f"{where}.template", f"no such file below {folder}: {name}")
-        for where, name in templates
-        if not (folder / name).is_file()
-    ]
+    templates = tuple(_templates(data.get("routes")))
+    for where, name in templates:
+        problems += _template_problems(where, folder, name)
     settings = Environment(env, data.get("environment", {}))
     problems += settings.problems(roles, has_data_center=_names_data_center(data))
     config = None
@@ -81,38 +79,58 @@ def examine(path: Path, env: Mapping[str, str], *roles: Role) -> Examined:
     )
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Problem]]:
-    """Read the file's data, checked as far as it is sound, and its problems."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        return {}, [Problem(str(path), f"cannot be read: {reason}")]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f" at line {mark.line + 1}"
-        return {}, [Problem(str(path), f"is not YAML{where}")]
-    if not isinstance(raw, dict):
-        return {}, [Problem(str(path), "must be a mapping of sections")]
+def _templates(routes: Any) -> Iterator[tuple[str, str]]:
+    for index, route in enumerate(routes if isinstance(routes, list) else []):
+        if isinstance(route, dict) and isinstance(route.get("template"), str):
+            yield f"routes.{index}", route["template"]
+
+
+def _template_problems(where: str, folder: Path, name: str) -> list[Problem]:
+    parts = Path(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        fault = f"must be the name of a file below {folder}: {name}"
+    elif not (folder / name).is_file():
+        fault = f"no such file below {folder}: {name}"
+    else:
+        return []
+    return [Problem(f"{where}.template", fault)]
+
+
+def _checked(
+    path: Path, raw: dict[str, Any]
+) -> tuple[Mapping[str, Any], list[Problem]]:
+    """Give the data with its defaults, or as it came where there are problems."""
     try:
         data: dict[str, Any] = FileSchema().load(raw)
-        return data, _spanning(path, data)
     except ValidationError as error:
-        problems = [Problem(where, what) for where, what in _flat(error.messages)]
-        return raw, problems
+        found = _flat(error.messages, raw)
+        return raw, [Problem(where, what) for where, what in found]
+    return data, _spanning(path, data)
 
 
-def _flat(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Walk marshmallow's tree of errors as (`routes.0.template`, message)."""
+def _flat(messages: Any, data: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Walk marshmallow's tree of errors as (`routes.0.template`, message).
+
+    In the order of the file; what is missing in it comes last.
+    """
     if isinstance(messages, dict):
-        for key, value in messages.items():
+        # Their own order is a set's: another one at each start.
+        items = _items(data)
+        places = {key: place for place, key in enumerate(items)}
+        for key in sorted(messages, key=lambda key: places.get(key, len(places))):
             below = path if key == "_schema" else f"{path}.{key}".lstrip(".")
-            yield from _flat(value, below)
+            yield from _flat(messages[key], items.get(key), below)
     elif isinstance(messages, list):
         for message in messages:
-            yield from _flat(message, path)
+            yield from _flat(message, None, path)
     else:
         yield path or "file", str(messages).rstrip(".")
+
+
+def _items(data: Any) -> Mapping[Any, Any]:
+    if isinstance(data, list):
+        return dict(enumerate(data))
+    return data if isinstance(data, Mapping) else {}
 
 
 def _spanning(path: Path, data: Mapping[str, Any]) -> list[Problem]:
@@ -123,7 +141,7 @@ def _spanning(path: Path, data: Mapping[str, Any]) -> list[Problem]:
     for index, route in enumerate(routes):
         problems += [
             Problem(f"routes.{index}.name", f"{name} is used more than once")
-            for name in (route["name"], *route["formerly"])
+            for name in dict.fromkeys((route["name"], *route["formerly"]))
             if names[name] > 1
         ]
         if route["campaign_id"] is None and route["when"]["raw"] is not True:

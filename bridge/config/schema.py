@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
+from bridge.config.environment import VARIABLES
 from bridge.model import ENDPOINTS
 
 #: Iterable's two data centres.
@@ -83,11 +84,30 @@ class _RecipientField(fields.Field[Any]):
         raise ValidationError("must be source_id, email or {lookup: FILE.csv}")
 
 
+_is_name = validate.Regexp(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+    error="must be letters, digits, dots, dashes and underscores, at most 64",
+)
+
+
+def _is_free(name: str) -> None:
+    # `pause destination` is about all routes.
+    if name == "destination":
+        raise ValidationError("stands for all routes together: choose another name")
+
+
+def _are_variables(names: Mapping[str, str]) -> None:
+    """Refuse names for what nobody reads, and names that are none."""
+    unknown = "is no variable of the bridge"
+    faults = {name: unknown for name in names if name not in VARIABLES}
+    faults |= {name: "is blank" for name, other in names.items() if not other.strip()}
+    if faults:
+        raise ValidationError({name: [what] for name, what in faults.items()})
+
+
 class _RouteSchema(Schema):
-    name = fields.String(
-        required=True, validate=validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-    )
-    formerly = fields.List(fields.String(), load_default=list)
+    name = fields.String(required=True, validate=[_is_name, _is_free])
+    formerly = fields.List(fields.String(validate=_is_name), load_default=list)
     when = fields.Nested(_ConditionSchema, required=True)
     recipient = fields.List(
         _RecipientField(), load_default=None, validate=validate.Length(min=1)
@@ -117,7 +137,10 @@ class FileSchema(Schema):
     )
     templates = fields.String(load_default="templates")
     environment = fields.Dict(
-        keys=fields.String(), values=fields.String(), load_default=dict
+        keys=fields.String(),
+        values=fields.String(),
+        load_default=dict,
+        validate=_are_variables,
     )
     routes = fields.List(
         fields.Nested(_RouteSchema), required=True, validate=validate.Length(min=1)

@@ -31,9 +31,14 @@ MAX_TRAILERS = 64
 _END_OF_HEAD = b"\r\n\r\n"
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
+_PLAIN = (400, "the head cannot be read")
 #: What is not a plain 400 among the parser's complaints. An unknown transfer coding
 #: stays one: a 501 would look like our fault in the figures.
-_STATUS = {LimitRequestLine: 414, LimitRequestHeaders: 431, ExpectationFailed: 417}
+_COMPLAINTS = {
+    LimitRequestLine: (414, "the first line is too long"),
+    LimitRequestHeaders: (431, "the headers are too many, or too long"),
+    ExpectationFailed: (417, "Expect may only ask for 100-continue"),
+}
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
@@ -133,9 +138,9 @@ class Inbox:
         try:
             return Request(self._settings, source, self._client, self._count)
         except ParseException as error:
-            status = _STATUS.get(type(error), 400)
             # Its message quotes the client, perhaps a secret in a broken header.
-            raise Refusal(status, f"not HTTP: {type(error).__name__}") from None
+            status, fault = _COMPLAINTS.get(type(error), _PLAIN)
+            raise Refusal(status, f"not HTTP: {fault}") from None
         except (StopIteration, OSError):
             raise Refusal(400, "not HTTP: the head ends too early") from None
 

@@ -1,7 +1,7 @@
 """Gates: what may hold deliveries back, and the pace at the destination."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -143,14 +143,33 @@ class Gates:
                 self._write(tx, new.name, values)
             tx.connection.execute(delete(gates).where(gates.c.name == old.name))
 
-    def free_slots(self, tx: Tx, rate: float, horizon: timedelta) -> int:
-        """Count the sends that fit between now and the horizon at so many a second."""
-        wait = self._next_slot(tx) - tx.now
+    def free_slots(
+        self,
+        tx: Tx,
+        rate: float,
+        horizon: timedelta,
+        among: Mapping[str, Gate] | None = None,
+    ) -> int:
+        """Count the sends that fit between now and the horizon at so many a second.
+
+        Args:
+            tx: The transaction.
+            rate: Sends a second.
+            horizon: How far ahead to look.
+            among: The gates, where this transaction has read them already.
+        """
+        wait = self._next_slot(tx, among) - tx.now
         if wait > horizon:
             return 0
         return math.floor((horizon - wait).total_seconds() * rate) + 1
 
-    def take_slots(self, tx: Tx, count: int, rate: float) -> list[timedelta]:
+    def take_slots(
+        self,
+        tx: Tx,
+        count: int,
+        rate: float,
+        among: Mapping[str, Gate] | None = None,
+    ) -> list[timedelta]:
         """Reserve send slots, evenly spaced at so many a second.
 
         A time in which nothing was sent gives no right to a burst. Because the slots
@@ -161,7 +180,7 @@ class Gates:
         """
         if count < 1:
             return []
-        start = self._next_slot(tx)
+        start = self._next_slot(tx, among)
         interval = timedelta(seconds=1) / rate
         row = {"name": DESTINATION, "next_slot_at": start + count * interval}
         _TAKE_SLOTS.run(tx.connection, [row])
@@ -174,8 +193,11 @@ class Gates:
         if before is None or before < until:
             self._write(tx, DESTINATION, {"paused_until": until})
 
-    def _next_slot(self, tx: Tx) -> datetime:
-        gate = self._one(tx, DESTINATION)
+    def _next_slot(self, tx: Tx, among: Mapping[str, Gate] | None = None) -> datetime:
+        if among is None:
+            gate = self._one(tx, DESTINATION)
+        else:
+            gate = among.get(DESTINATION) or _untouched(DESTINATION)
         # Further ahead than anybody reserves or pauses, it was written before the
         # clock was set back.
         slot = _unless_absurd(tx, gate.next_slot_at, _FURTHEST_SLOT)

@@ -1,6 +1,7 @@
 """What all answers have in common: a request id, and problems as RFC 9457 has them."""
 
 import json
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ log = logs.get(__name__)
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 #: Seconds after which a sender whose webhook was not stored may come again.
 RETRY_AFTER = 10
+#: As much of a stranger's text as a log line needs.
+_SHOWN = 100
 
 
 def install(app: Flask) -> None:
@@ -68,14 +71,29 @@ def _http_problem(error: HTTPException) -> Response:
         for name, value in error.get_headers(request.environ)
         if name != "Content-Type"
     }
-    return problem(error.code or 500, error.name, error.description or "", headers)
+    status = error.code or 500
+    if status < 500:  # noqa: PLR2004 - the rest is logged where it fails
+        _log_refusal(logging.INFO, status, error.name)
+    return problem(status, error.name, error.description or "", headers)
 
 
 def _not_authentic(error: SignatureError) -> Response:
-    log.info("request.not_authentic", reason=error.reason, request_id=g.request_id)
+    _log_refusal(logging.WARNING, 401, error.reason)
     # A 401 must name a way to prove oneself (RFC 9110, section 11.6.1).
     headers = {"WWW-Authenticate": "Voucherify-Signature"}
     return problem(401, "Unauthorized", error.reason, headers)
+
+
+def _log_refusal(level: int, status: int, reason: str) -> None:
+    log.log(
+        level,
+        "request.refused",
+        status=status,
+        reason=reason,
+        method=request.method[:_SHOWN],
+        path=request.path[:_SHOWN],
+        request_id=g.request_id,
+    )
 
 
 def _not_stored(error: StoreUnavailable) -> Response:

@@ -18,6 +18,11 @@ class Proof:
     def __init__(self, secrets: Sequence[str], tokens: Iterable[str]) -> None:
         self._secrets = tuple(secrets)
         self._tokens = tuple(token.encode() for token in tokens if token)
+        ways = [
+            *(["Voucherify's signature in X-Voucherify-Signature"] if secrets else []),
+            *(["a known token in Api-Key"] if self._tokens else []),
+        ]
+        self._accepted = f"this door takes {' or '.join(ways) or 'nobody'}"
 
     def demand(self, body: bytes, signature: str | None, api_key: str | None) -> None:
         """Let a proven request pass.
@@ -33,8 +38,11 @@ class Proof:
         if api_key is not None and self._knows(api_key):
             return
         if not self._secrets:
-            raise SignatureError("no Api-Key that is known here")
-        voucherify.verify(body, signature, self._secrets)
+            raise SignatureError(f"no Api-Key that is known here; {self._accepted}")
+        try:
+            voucherify.verify(body, signature, self._secrets)
+        except SignatureError as error:
+            raise SignatureError(f"{error.reason}; {self._accepted}") from None
 
     def _knows(self, api_key: str) -> bool:
         given = api_key.encode("latin-1", "replace")

@@ -237,3 +237,17 @@ def test_the_package_runs_as_a_module_and_as_a_command(program: Program) -> None
         [script, "--version"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout == version
+
+
+def test_ctrl_c_ends_the_sandbox_quietly(tmp_path: Path) -> None:
+    talk = tmp_path / "talk"
+    command = [sys.executable, "-m", "bridge", "sandbox", "--port", "0"]
+    with (
+        talk.open("wb") as stderr,
+        subprocess.Popen(command, stderr=stderr, cwd=ROOT) as process,
+    ):
+        wait_for(lambda: talk.read_bytes().endswith(b"\n"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert talk.read_text().startswith("ITERABLE_BASE_URL=")
+    assert talk.read_text().count("\n") == 1

@@ -91,6 +91,15 @@ def test_make_run_and_make_send_show_what_the_readme_shows(tmp_path: Path) -> No
     assert nameless(sent.stdout) == nameless(shown)
 
 
+def test_make_run_fails_where_the_sandbox_s_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = (f"PORT={free_port()}", f"SANDBOX_PORT={taken.getsockname()[1]}")
+        done = make("run", *ports, database=tmp_path / "bridge.db")
+    assert done.returncode != 0
+    assert "Address already in use" in done.stderr
+    assert not (tmp_path / "bridge.db").exists()
+
+
 def nameless(text: str) -> str:
     """Leave out what differs from run to run: ids and times."""
     return re.sub(

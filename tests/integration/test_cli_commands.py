@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import stat
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -106,20 +107,23 @@ def settle(database: str, cause: Cause, reason: str) -> None:
     store.close()
 
 
-def test_a_second_replay_of_a_folder_makes_no_message(run: Run) -> None:
+def test_a_second_replay_of_a_folder_makes_no_message(run: Run, database: str) -> None:
     first = run("replay", SAMPLES)
     known = ids(run, "deliveries")
     second = run("replay", SAMPLES)
     assert "messages queued" not in second.stderr
     assert f"{len(known)} new" in first.stderr
-    assert f"{len(known)} already sent" in second.stderr
+    assert f"{len(known)} already known" in second.stderr
     assert ids(run, "deliveries") == known
+    settle(database, Cause.ANSWERED_OK, "accepted")
+    third = run("replay", "--dry-run", SAMPLES)
+    assert f"{len(known)} already sent" in third.stderr
 
 
 def test_a_dry_run_shows_each_fate_and_stores_nothing(run: Run) -> None:
     shown = run("replay", "--dry-run", COUPON, COUPON, MATERIAL, ANSWER).stdout
     fates = [line.split("  ")[0] for line in shown.splitlines()[1:]]
-    assert fates == ["new", "already sent", "ignored", "parked"]
+    assert fates == ["new", "already known", "ignored", "parked"]
     assert ids(run, "events") == []
 
 
@@ -153,6 +157,40 @@ def test_a_bad_file_stops_a_replay_before_the_first_webhook(
     assert ids(run, "events") == []
 
 
+def test_one_bad_file_among_several_does_not_keep_the_others_out(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    (folder / "bad.json").write_text("not json")
+    os.mkfifo(folder / "pipe.json")
+    (folder / "lines.jsonl").write_bytes(b"no\n" + flat(COUPON) + b"\n{\n")
+    result = run("replay", folder, status=1)
+    assert "4 unreadable" in result.stderr
+    for name in ("bad.json", "pipe.json", "lines.jsonl line 1", "lines.jsonl line 3"):
+        assert f"{name}: is no" in result.stderr
+    assert len(ids(run, "deliveries")) == 1
+    assert "bad.json: is not JSON" in run("render", folder, status=1).stderr
+
+
+def flat(path: Path) -> bytes:
+    return json.dumps(json.loads(path.read_bytes())).encode()
+
+
+@pytest.mark.parametrize("command", ["render", "replay"])
+def test_a_pipe_or_a_device_is_no_file(run: Run, tmp_path: Path, command: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "/dev/null"):
+        assert "is no ordinary file" in run(command, name, status=1).stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://h:port", "http://a b", "http://u:p@h", "http://a..b"]
+)
+def test_a_bad_address_of_a_bridge_is_a_usage_error(run: Run, url: str) -> None:
+    assert "--to " in run("replay", COUPON, "--to", url, status=2).stderr
+
+
 def test_ignored_and_parked_events_are_decided_again(run: Run) -> None:
     run("replay", MATERIAL, ANSWER)
     both = run("replay", "--stored").stdout
@@ -170,6 +208,25 @@ def test_deliveries_are_found_by_status_route_and_search(run: Run) -> None:
     assert len(ids(run, "deliveries", "--search", "THX-9vB30k")) == 1
     assert len(ids(run, "deliveries", "--since", "1h", "--limit", "3")) == 3
     assert ids(run, "deliveries", "--since", "2999-01-01") == []
+
+
+def test_a_mistyped_route_is_told_from_an_empty_one(run: Run) -> None:
+    assert "none" in run("deliveries", "--route", "points").stderr
+    assert (
+        "there is no route nope"
+        in run("deliveries", "--route", "nope", status=1).stderr
+    )
+
+
+def test_a_route_that_only_the_ledger_knows_is_one(
+    run: Run, route: Callable[..., str], tmp_path: Path
+) -> None:
+    run("replay", COUPON)
+    (tmp_path / "broken.json.j2").write_text("{}", encoding="utf-8")
+    other = ("--config", route())
+    asked = ("deliveries", "--route", "rewards", *other)
+    assert "rewards" in run(*asked).stdout
+    assert "none" in run(*asked, "--status", "dead").stderr
 
 
 def test_the_list_is_a_table_for_people(run: Run) -> None:
@@ -234,6 +291,9 @@ def test_parked_events_are_listed_with_their_reason(run: Run) -> None:
     (event,) = ids(run, "events", "--status", "parked")
     assert ids(run, "events", "--parked") == [event]
     assert ids(run, "events", "--ignored") == []
+    run("replay", MATERIAL)
+    assert len(ids(run, "events", "--parked", "--ignored")) == 2
+    assert len(ids(run, "events", "--parked", "--ignored", "--limit", "1")) == 1
     assert "because" in run("events", event).stdout
 
 
@@ -278,13 +338,17 @@ def test_a_held_delivery_is_closed_by_hand(
     run("resolve", delivery, option, "--reason", "called her")
     row = json.loads(run("deliveries", "--json").stdout)
     assert (row["status"], row["reason"]) == (status, "called her")
-    run("resolve", delivery, option, "--reason", "again", status=1)
+    again = run("resolve", delivery, option, "--reason", "again", status=1)
+    assert f"it is {status}; only dead or held ones can be resolved" in again.stderr
 
 
 def test_resolve_wants_to_know_which_way(run: Run) -> None:
     one = "01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55"
     assert "--sent or --drop" in run("resolve", one, "--reason", "x", status=2).stderr
     assert "--reason" in run("resolve", one, "--sent", status=2).stderr
+    both = run("resolve", one, "--sent", "--drop", "--reason", "x", status=2)
+    assert "one of the two" in both.stderr
+    assert "empty" in run("resolve", one, "--sent", "--reason", " ", status=2).stderr
 
 
 @pytest.mark.parametrize("name", ["rewards", "destination"])
@@ -300,6 +364,29 @@ def test_a_gate_is_closed_and_opened_by_hand(
     assert (gate.state, gate.reason) == ("paused", "not now")
     assert "is open" in run("resume", name).stderr
     assert "was open already" in run("resume", name).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "gate"), [("rewards", "route:rewards"), ("destination", "destination")]
+)
+def test_a_stopped_gate_shows_beside_what_waits_at_it(
+    run: Run, name: str, gate: str
+) -> None:
+    run("replay", COUPON)
+    (delivery,) = ids(run, "deliveries")
+    assert "gate" not in run("deliveries").stderr
+    assert "waits at" not in run("deliveries", delivery).stdout
+    run("pause", name, "--reason", "not now")
+    line = f"gate {gate} is paused: not now"
+    assert line in run("deliveries").stderr
+    assert f"waits at       {line}" in run("deliveries", delivery).stdout
+
+
+def test_a_gate_holds_only_its_own_route(run: Run) -> None:
+    run("replay", COUPON)
+    (delivery,) = ids(run, "deliveries")
+    run("pause", "points", "--reason", "not now")
+    assert "waits at" not in run("deliveries", delivery).stdout
 
 
 def test_an_unknown_route_has_no_gate(run: Run) -> None:
@@ -368,6 +455,50 @@ def test_check_finds_a_broken_template(
     result = run("check", "--config", route(), status=2)
     assert result.stderr.startswith("routes.0.template: ")
     assert fault in result.stderr
+
+
+def test_check_finds_broken_json_in_a_template_that_no_sample_meets(
+    run: Run, route: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.json.j2").write_text('{"campaignId": 1,', encoding="utf-8")
+    path = route(when={"events": ["nothing.of.the.kind"]})
+    result = run("check", "--config", path, status=2)
+    assert "routes.0.template: broken.json.j2 line 1: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nowhere/bridge.db", "folder", "file/bridge.db", "x" * 300, "x" * 252],
+    ids=["no folder", "a folder", "below a file", "too long", "too long with .lock"],
+)
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_ledger_that_cannot_be_is_found_before_a_start(
+    run: Run, tmp_path: Path, name: str, command: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    url = f"sqlite:///{tmp_path / name}"
+    result = run(command, status=2, DATABASE_URL=url)
+    assert result.stderr.startswith("DATABASE_URL: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_check_makes_no_ledger(run: Run, tmp_path: Path) -> None:
+    run("check")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["postgres://u:whisper@h:notaport", "whisper", "a://"])
+def test_a_database_url_that_is_none_is_named_and_not_shown(run: Run, url: str) -> None:
+    for command in ("check", "serve", "deliveries"):
+        result = run(command, status=2, DATABASE_URL=url)
+        assert result.stderr.startswith("DATABASE_URL: ")
+        assert "whisper" not in result.stderr
+
+
+def test_a_token_alone_is_no_problem(run: Run) -> None:
+    proofs = {"VOUCHERIFY_WEBHOOK_SECRET": "", "BRIDGE_INBOUND_TOKEN": "t"}
+    assert run("check", **proofs).stderr == "no problem found\n"
 
 
 def test_check_names_every_problem_at_once(

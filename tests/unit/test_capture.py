@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import stat
 import sys
 from datetime import UTC, datetime
@@ -224,3 +225,40 @@ def test_resources_of_a_wheel_lie_in_the_package(
     monkeypatch.setattr(resources, "_CHECKOUT", tmp_path)
     package = Path(resources.__file__).parent
     assert resources.samples() == package / "_data" / "samples"
+
+
+def test_of_several_the_unreadable_ones_are_told_and_the_others_read(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "a.json", "no")
+    put(tmp_path, "b.jsonl", "no\n{}\nno\n")
+    (tmp_path / "c.json").symlink_to("nowhere")
+    told: list[CaptureError] = []
+    found = capture.find(tmp_path, unreadable=told.append)
+    assert [one.where for one in found] == [f"{tmp_path / 'b.jsonl'} line 2"]
+    places = ["a.json", "b.jsonl line 1", "b.jsonl line 3", "c.json"]
+    assert [one.reason.split(": ")[0] for one in told] == [
+        str(tmp_path / place) for place in places
+    ]
+
+
+def test_a_folder_that_cannot_be_opened_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "a.json", "{}")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    scandir = os.scandir
+
+    def guarded(path: str) -> Any:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    # Who runs tests as root may open every folder.
+    monkeypatch.setattr(os, "scandir", guarded)
+    told: list[CaptureError] = []
+    assert len(list(capture.find(tmp_path, unreadable=told.append))) == 1
+    assert [one.reason for one in told] == [
+        f"{locked}: cannot be read: Permission denied"
+    ]

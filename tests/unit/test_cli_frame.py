@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -7,6 +10,7 @@ from click.testing import CliRunner
 from bridge.cli import main
 from bridge.cli.frame import Command, Commands, config_path
 from bridge.errors import ConfigError, Problem, StoreUnavailable
+from bridge.resources import example_config, samples
 
 COMMANDS = sorted(main.commands)
 
@@ -106,3 +110,20 @@ def test_a_missing_configuration_ends_with_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["deliveries", "--config", str(path)])
     assert result.exit_code == 2
     assert "none.yaml: cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["render", str(samples())]], ids=["help", "render"]
+)
+def test_a_full_disk_behind_stdout_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bridge", *arguments],
+            env=os.environ | {"BRIDGE_CONFIG": str(example_config())},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.stderr.endswith(b"Error: No space left on device\n")
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 1

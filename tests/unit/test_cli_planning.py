@@ -57,12 +57,16 @@ class Known:
 
     used: dict[str, str] = field(default_factory=dict)
     taken: dict[RouteKey, str] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
     def used_events(self, transport_keys: Sequence[str]) -> Mapping[str, str]:
         return {key: self.used[key] for key in transport_keys if key in self.used}
 
     def taken_keys(self, pairs: Sequence[RouteKey]) -> Mapping[RouteKey, str]:
         return {pair: self.taken[pair] for pair in pairs if pair in self.taken}
+
+    def is_sent(self, delivery_id: str) -> bool:
+        return delivery_id not in self.waiting
 
 
 def fates(
@@ -81,8 +85,23 @@ def test_a_webhook_nobody_has_heard_of_is_new() -> None:
 
 
 def test_a_webhook_the_ledger_has_is_already_sent() -> None:
-    known = Known(used={"whs_1": "e0"})
+    known = Known(used={"whs_1": "e0"}, taken={("rewards", "pub:1"): "d0"})
     assert fates(arrival("whs_1", delivery("pub:1")), known=known) == [Fate.SENT]
+
+
+def test_what_iterable_has_not_taken_is_only_known() -> None:
+    pair = ("rewards", "pub:1")
+    waits = Known(used={"whs_1": "e0"}, taken={pair: "d0"}, waiting=frozenset({"d0"}))
+    again = arrival("whs_1", delivery("pub:1"))
+    told = arrival("whs_2", delivery("pub:1"))
+    assert fates(again, told, known=waits) == [Fate.KNOWN, Fate.KNOWN]
+
+
+def test_a_webhook_half_of_which_waits_is_only_known() -> None:
+    taken = {("rewards", "pub:1"): "d0", ("rewards", "pub:2"): "d1"}
+    known = Known(taken=taken, waiting=frozenset({"d1"}))
+    one = arrival("whs_1", delivery("pub:1"), delivery("pub:2"))
+    assert fates(one, known=known) == [Fate.KNOWN]
 
 
 def test_a_stored_event_decided_again_is_not_its_own_duplicate() -> None:
@@ -112,7 +131,7 @@ def test_two_events_of_one_reward_in_one_folder_make_one_message() -> None:
     first = arrival("whs_1", delivery("rewarded:1", "code:v_1:cust_1"))
     second = arrival("whs_2", delivery("pub:1", "code:v_1:cust_1"))
     third = arrival("whs_3", delivery("pub:1"))
-    assert fates(first, second, third) == [Fate.NEW, Fate.SENT, Fate.SENT]
+    assert fates(first, second, third) == [Fate.NEW, Fate.KNOWN, Fate.KNOWN]
 
 
 def test_one_free_reward_among_taken_ones_is_new() -> None:

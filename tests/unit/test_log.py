@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,3 +201,15 @@ def test_redaction_takes_linear_time(nonsense: str) -> None:
     begun = time.perf_counter()
     log.redact(nonsense + " x@y")
     assert time.perf_counter() - begun < 2
+
+
+def test_the_events_of_the_code_are_those_of_the_documentation() -> None:
+    root = Path(__file__).parents[2]
+    areas = "event|request|delivery|gate|store|process|server|worker|probe"
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (root / "bridge").rglob("*.py")
+    )
+    said = set(re.findall(rf'"((?:{areas})\.[a-z_]+)"', code))
+    text = (root / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = "".join(line.split("|")[1] for line in text.splitlines() if line[:1] == "|")
+    assert set(re.findall(r"`([a-z]+\.[a-z_]+)`", table)) == said

@@ -298,3 +298,44 @@ def test_a_failure_is_a_problem_without_its_text(bridge: Bridge) -> None:
     answer = post(create_app(replace(bridge, intake=intake)).test_client(), REWARD)
     assert_is_problem(answer, 500)
     assert b"secret" not in answer.data
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (
+            "webhooks/voucherify",
+            "takes Voucherify's signature in X-Voucherify-Signature",
+        ),
+        ("api/sms/target", "X-Voucherify-Signature or a known token in Api-Key"),
+    ],
+)
+def test_a_401_says_what_the_door_takes_and_is_a_warning(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, words: str
+) -> None:
+    answer = client.post(f"/{path}", data=REWARD)
+    assert json.loads(answer.data)["detail"].endswith(words)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "request.refused" in record.getMessage()
+
+
+def test_without_a_secret_the_door_asks_for_a_token_only(bridge: Bridge) -> None:
+    secrets = replace(bridge.config.secrets, voucherify=())
+    app = create_app(replace(bridge, config=replace(bridge.config, secrets=secrets)))
+    detail = json.loads(post(app.test_client(), REWARD).data)["detail"]
+    assert detail.endswith("this door takes a known token in Api-Key")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 404), ("/webhooks/voucherify", 405)]
+)
+def test_a_wrong_door_is_logged(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, status: int
+) -> None:
+    with caplog.at_level("INFO"):
+        client.get(path)
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert "request.refused" in record.getMessage()
+    assert str(status) in record.getMessage()
