@@ -295,6 +295,7 @@ class Claim:
     event_id: str
     event_received_at: datetime
     event_repeats: int
+    #: Body and door; the headers stay in the store.
     capture: Capture
     #: The store's clock when the claim was made.
     claimed_at: datetime

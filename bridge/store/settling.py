@@ -1,6 +1,6 @@
 """What workers say of their claims, written down by the state table."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,12 @@ _KEEPS_LANE = (Cause.UNSENT, Cause.GATE_CLOSED)
 _BIGGEST = 2**63 - 1
 
 _FIND = (
-    select(deliveries.c.id, deliveries.c.token, deliveries.c.status, deliveries.c.lane)
+    select(
+        deliveries.c.id,
+        deliveries.c.token,
+        deliveries.c.status,
+        deliveries.c.updated_at,
+    )
     .where(deliveries.c.id.in_(bindparam("wanted", expanding=True)))
     .with_for_update()
 )
@@ -38,7 +43,7 @@ _SETTLE = Prepared(
     )
     .values(
         status=bindparam("to_status"),
-        lane=bindparam("to_lane"),
+        lane=func.coalesce(bindparam("to_lane"), deliveries.c.lane),
         due_at=bindparam("to_due"),
         reason=bindparam("why"),
         attempts=deliveries.c.attempts + bindparam("counted"),
@@ -81,24 +86,27 @@ def settle(tx: Tx, settlements: Sequence[Settlement]) -> list[str]:
     """
     if not settlements:
         return []
-    wanted = [one.delivery_id for one in settlements]
-    rows = {row.id: row for row in tx.connection.execute(_FIND, {"wanted": wanted})}
-    applied = []
-    for one in settlements:
-        row = rows.get(one.delivery_id)
-        status = None if row is None else _status(row, one)
-        if row is not None and status is not None:
-            applied.append(_step(tx, one, row, status))
-    _SETTLE.run(tx.connection, applied)
+    usual = [_usual(tx, one) for one in settlements]
+    applied = [one.delivery_id for one in settlements]
+    known: Container[str] = applied
+    if _SETTLE.run(tx.connection, usual) != len(usual):
+        rows = {
+            row.id: row for row in tx.connection.execute(_FIND, {"wanted": applied})
+        }
+        late = _late(tx, settlements, rows)
+        _SETTLE.run(tx.connection, late)
+        is_usual = {one["settled"] for one in usual if _is_done(tx, one, rows)}
+        applied = [*is_usual, *(str(one["settled"]) for one in late)]
+        known = rows
     note_attempts(
         tx,
         [
             _attempt(one.delivery_id, one.attempt)
             for one in settlements
-            if one.attempt is not None and one.delivery_id in rows
+            if one.attempt is not None and one.delivery_id in known
         ],
     )
-    return [str(values["settled"]) for values in applied]
+    return applied
 
 
 def note_attempts(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
@@ -106,39 +114,63 @@ def note_attempts(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     _NOTE.run(tx.connection, rows)
 
 
-def _status(row: AnyRow, settlement: Settlement) -> DeliveryStatus | None:
-    """Find the state a settlement leads to; None where its claim no longer holds."""
-    to_sending = next_status(DeliveryStatus.SENDING, settlement.cause)
-    if row.token != settlement.token:
-        return None
-    if row.status == DeliveryStatus.SENDING:
-        return to_sending
-    is_success = settlement.cause is Cause.ANSWERED_OK
-    if is_success and row.status in sources(Cause.ANSWERED_LATE):
-        return next_status(DeliveryStatus(row.status), Cause.ANSWERED_LATE)
-    return None
+def _usual(tx: Tx, settlement: Settlement) -> dict[str, Any]:
+    """Make the row of an update of what is still claimed."""
+    status = next_status(DeliveryStatus.SENDING, settlement.cause)
+    is_counted = settlement.is_counted and settlement.attempt is not None
+    return _step(tx, settlement, DeliveryStatus.SENDING, status) | {
+        "counted": int(is_counted),
+        "doubted": int(status is DeliveryStatus.IN_DOUBT),
+    }
+
+
+def _late(
+    tx: Tx, settlements: Sequence[Settlement], rows: Mapping[str, AnyRow]
+) -> list[dict[str, Any]]:
+    """Make the rows for successes that came after the lease, which counted them."""
+    sent = [one for one in settlements if one.cause is Cause.ANSWERED_OK]
+    found = [(one, rows.get(one.delivery_id)) for one in sent]
+    return [
+        _step(
+            tx,
+            one,
+            DeliveryStatus(row.status),
+            next_status(DeliveryStatus(row.status), Cause.ANSWERED_LATE),
+        )
+        | {"counted": 0, "doubted": 0}
+        for one, row in found
+        if row is not None
+        and row.token == one.token
+        and row.status in sources(Cause.ANSWERED_LATE)
+    ]
+
+
+def _is_done(tx: Tx, step: Mapping[str, Any], rows: Mapping[str, AnyRow]) -> bool:
+    """Tell whether an update of this transaction found its row."""
+    row = rows.get(step["settled"])
+    return (
+        row is not None
+        and row.token == step["held_by"]
+        and row.status == step["to_status"]
+        and row.updated_at == tx.now
+    )
 
 
 def _step(
-    tx: Tx, settlement: Settlement, row: AnyRow, status: DeliveryStatus
+    tx: Tx, settlement: Settlement, before: DeliveryStatus, after: DeliveryStatus
 ) -> dict[str, Any]:
-    """Make one row of the update."""
-    goes_on = status in (DeliveryStatus.PENDING, DeliveryStatus.IN_DOUBT)
-    attempt = settlement.attempt
-    # The end of the lease has counted the attempt already.
-    is_late = row.status != DeliveryStatus.SENDING
-    is_counted = settlement.is_counted and attempt is not None and not is_late
+    """Make what every row of the update has."""
+    goes_on = after in (DeliveryStatus.PENDING, DeliveryStatus.IN_DOUBT)
     keeps_lane = not goes_on or settlement.cause in _KEEPS_LANE
+    attempt = settlement.attempt
     return {
         "settled": settlement.delivery_id,
         "held_by": settlement.token,
-        "from_status": row.status,
-        "to_status": status.value,
-        "to_lane": row.lane if keeps_lane else Lane.RETRY.value,
+        "from_status": before.value,
+        "to_status": after.value,
+        "to_lane": None if keeps_lane else Lane.RETRY.value,
         "to_due": tx.now + (settlement.delay or timedelta(0)) if goes_on else None,
         "why": settlement.reason,
-        "counted": int(is_counted),
-        "doubted": int(status is DeliveryStatus.IN_DOUBT),
         "made": None if attempt is None else attempt.number,
         "message_id": _storable(settlement.scheduled_message_id),
         "now": tx.now,
