@@ -16,7 +16,7 @@ from bridge.errors import (
     RenderError,
     StoreUnavailable,
 )
-from bridge.model import Parsed, Reward
+from bridge.model import Json, Parsed, Reward
 from bridge.rendering import Templates
 from bridge.store.sqlite import path_of
 
@@ -100,8 +100,31 @@ def _fit(route: Route, samples: Sequence[Sample]) -> list[Sample]:
 def _samples() -> Iterator[Sample]:
     for capture in read(resources.samples() / "voucherify"):
         parsed = voucherify.parse(capture)
+        _open_metadata(parsed.document)
         for reward in parsed.rewards:
             yield parsed, reward
+
+
+class _Anything(dict[str, Json]):
+    """Metadata of a sample: what is in an account's own, nobody can know here."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> str:
+        return f"sample of {key}"
+
+
+def _open_metadata(document: Json) -> None:
+    """Let every `metadata` in a document have whatever a template asks of it."""
+    if isinstance(document, list):
+        for item in document:
+            _open_metadata(item)
+    elif isinstance(document, dict):
+        for key, value in document.items():
+            if key == "metadata" and isinstance(value, dict):
+                document[key] = _Anything(value)
+            _open_metadata(value)
 
 
 def _is_raw(sample: Sample) -> bool:

@@ -147,12 +147,13 @@ def _write(
 ) -> tuple[tuple[EventDict], dict[str, Any]]:
     """Write our own line at once: stdlib's record and locks cost as much as the rest.
 
-    A line with a traceback goes the long way.
+    A line with a traceback goes the long way, and so do all where somebody else listens
+    too.
 
     Raises:
         structlog.DropEvent: The line is written; nothing is left to do.
     """
-    if event.get("exc_info"):
+    if event.get("exc_info") or len(logging.root.handlers) != 1:
         return _hand_over(logger, method, event)
     event.pop("exc_info", None)
     fields = {"event": event.get("event"), **event}

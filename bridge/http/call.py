@@ -1,5 +1,6 @@
 """The call itself: what goes in, what comes out, and its limits."""
 
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from urllib3.connectionpool import ConnectionPool
 from urllib3.response import BaseHTTPResponse
 
 from bridge.errors import NoAnswerError, NotSentError
+from bridge.http.answer import Answer
 from bridge.http.connection import FAILURES, Pool, SecurePool, current, reason
 
 MEBIBYTE = 1024 * 1024
@@ -22,6 +24,8 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 #: A connection idle for longer is not used again: the other side may be closing it
 #: at this very moment, which would leave the outcome of the next call unknown.
 MAX_IDLE = timedelta(seconds=10)
+#: A header's name (RFC 9110, 5.1); what passes here is written as it is.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +85,10 @@ class Http:
         """
         current.deadline = time.monotonic() + self._seconds
         current.max_idle = self._max_idle
+        current.room = self._max_reply_bytes + 1
         try:
             response = self._adapter.send(request, stream=True, timeout=self._timeouts)
-            return self._read(response)
+            return self._reply(response)
         except requests.exceptions.InvalidURL as error:
             raise NotSentError("the URL is not usable") from error
         except (requests.RequestException, *FAILURES) as error:
@@ -93,24 +98,19 @@ class Http:
         """Close the idle connections."""
         self._adapter.close()
 
-    def _read(self, response: requests.Response) -> Reply:
-        """Read the body up to the limit, which leaves the connection reusable."""
-        raw: BaseHTTPResponse = response.raw
-        chunks: list[bytes] = []
-        room = self._max_reply_bytes + 1
-        while room and (chunk := raw.read(room, decode_content=False)):
-            chunks.append(chunk)
-            room -= len(chunk)
-        if not room:
-            response.close()
+    def _reply(self, response: requests.Response) -> Reply:
+        """Take the body up to the limit."""
+        limit = self._max_reply_bytes
+        raw: Answer | BaseHTTPResponse = response.raw
+        body = raw.read(limit + 1, decode_content=False)
         headers = {name.lower(): value for name, value in raw.headers.items()}
         if "date" not in headers:
             headers["date"] = formatdate(usegmt=True)
         return Reply(
             status=response.status_code,
             headers=headers,
-            body=b"".join(chunks)[: self._max_reply_bytes],
-            is_truncated=not room,
+            body=body[:limit],
+            is_truncated=len(body) > limit,
         )
 
 
@@ -122,10 +122,14 @@ def prepare(
     Raises:
         ValueError: The URL or a header cannot be sent; the message names neither.
     """
-    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+    is_plain = all(
+        value.isascii() and value.isprintable() for value in headers.values()
+    )
+    if not is_plain or not all(map(_NAME.fullmatch, headers)):
         raise ValueError("a header has characters that cannot be sent")
+    asked = {"Accept-Encoding": "identity", **headers}
     try:
-        return requests.Request(method, url, headers=dict(headers)).prepare()
+        return requests.Request(method, url, headers=asked).prepare()
     except (requests.RequestException, UnicodeError):
         # Without a cause: its message would show the header, and so the key.
         raise ValueError("the URL or a header cannot be sent") from None
@@ -180,7 +184,7 @@ class _Adapter(HTTPAdapter):
         return request.path_url
 
     def build_response(
-        self, req: requests.PreparedRequest, resp: BaseHTTPResponse
+        self, req: requests.PreparedRequest, resp: Answer | BaseHTTPResponse
     ) -> requests.Response:
         """Wrap the answer."""
         response = requests.Response()

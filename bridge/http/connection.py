@@ -12,14 +12,17 @@ import socket
 import ssl
 import threading
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
 from urllib3.util.connection import create_connection
 
 from bridge.errors import NoAnswerError, NotSentError
+from bridge.http.answer import Answer, read
 
 #: What urllib3, http.client and sockets raise when a call fails.
 FAILURES = (HTTPError, OSError, http.client.HTTPException)
@@ -46,6 +49,8 @@ class Call(threading.local):
 
     deadline: float = math.inf
     max_idle: float = math.inf
+    #: The most that is read of an answer's body, in bytes.
+    room: int = 0
 
     def left(self) -> float:
         """Return the seconds left.
@@ -63,44 +68,37 @@ class Call(threading.local):
 current = Call()
 
 
-class _TimedReader(io.RawIOBase):
+class _Incoming(io.RawIOBase):
     """A socket's incoming bytes; each wait is cut to what the call has left."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        self._raw = raw
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        #: True once no more shall be taken from the socket.
+        self.is_over = False
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
+        if self.is_over:
+            return 0
         self._sock.settimeout(current.left())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _TimedResponse(http.client.HTTPResponse):
-    """An answer whose headers and body share the call's one deadline."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock))
+        return self._sock.recv_into(buffer)
 
 
 class _Connection(HTTPConnection):
-    """A connection that keeps the call's deadline and knows what it has written."""
+    """A connection that keeps the call's deadline and knows what it has written.
 
-    response_class = _TimedResponse
+    It writes and reads by itself, in one go: `http.client` takes a request to pieces
+    that is complete already.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._used_at = 0.0
-        #: Pieces of the request being put together, None outside `request`.
-        self._pieces: list[bytes] | None = None
-        self._written = 0
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        is_usual = self.port == self.default_port
+        self._authority = host if is_usual else f"{host}:{self.port}"
 
     @property
     def is_connected(self) -> bool:
@@ -141,39 +139,51 @@ class _Connection(HTTPConnection):
             return sock
         raise error
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Write the request in one go; headers and body make one packet if small."""
-        self._written, self._pieces = 0, []
-        try:
-            super().request(*args, **kwargs)
-            data = b"".join(self._pieces)
-        finally:
-            self._pieces = None
+    def exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        """Write a request and read the answer.
+
+        Head and body make one packet if they are small.
+
+        Args:
+            method: `GET`, `POST`, ...
+            path: With the query; as it shall be sent.
+            headers: Checked by `prepare`; all but `Host`.
+            body: None for no body.
+        """
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += ["", ""]
+        data = "\r\n".join(lines).encode("ascii") + (body or b"")
         if self.sock is None:
             self.connect()
-        try:
-            self._write(memoryview(data))
-        except OSError as error:
-            if not self._written:
-                raise NotSentError(reason(error)) from error
-            # An answer may have come before the request was through (413): urllib3
-            # goes on to read it after these two errors.
-            if isinstance(error, BrokenPipeError | ConnectionResetError):
-                raise
-            raise NoAnswerError(reason(error)) from error
+        is_written = self._write(data)
+        incoming = _Incoming(self.sock)
+        stream: io.BufferedReader = io.BufferedReader(incoming)
+        answer = read(stream, method, current.room)
+        incoming.is_over = True
+        # Bytes that nobody asked for would be taken for the next answer.
+        if not (is_written and answer.is_reusable) or stream.peek(1):
+            self.close()
+        return answer
 
-    def send(self, data: Any) -> None:
-        """Collect what `request` writes at its end."""
-        if self._pieces is None:
-            super().send(data)
-        else:
-            self._pieces.append(data)
-
-    def _write(self, data: memoryview) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Write; False where the other side stopped listening before the end."""
+        view, written = memoryview(data), 0
         self._used_at = time.monotonic()
-        while self._written < len(data):
-            self.sock.settimeout(current.left())
-            self._written += self.sock.send(data[self._written :])
+        try:
+            while written < len(data):
+                self.sock.settimeout(current.left())
+                written += self.sock.send(view[written:])
+        except OSError as error:
+            if not written:
+                raise NotSentError(reason(error)) from error
+            # An answer may have come before the request was through (413).
+            if isinstance(error, BrokenPipeError | ConnectionResetError):
+                return False
+            raise NoAnswerError(reason(error)) from error
+        return True
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
@@ -185,8 +195,37 @@ class Pool(HTTPConnectionPool):
 
     ConnectionCls = _Connection
 
+    def urlopen(  # type: ignore[override] # what `HTTPAdapter` calls it with, no more
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        timeout: Timeout,
+        **_: Any,
+    ) -> Answer:
+        """Make one call over a kept connection, or a new one.
 
-class SecurePool(HTTPSConnectionPool):
+        Args:
+            method: `GET`, `POST`, ...
+            url: Path and query.
+            body: None for no body.
+            headers: All but `Host`.
+            timeout: For connecting; the rest has `current`.
+        """
+        connection = cast(_Connection, self._get_conn())
+        connection.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
+        try:
+            answer = connection.exchange(method, url, headers, body)
+        except BaseException:
+            connection.close()
+            raise
+        self._put_conn(connection)
+        return answer
+
+
+class SecurePool(Pool, HTTPSConnectionPool):
     """Kept TLS connections to one host."""
 
     ConnectionCls = _SecureConnection

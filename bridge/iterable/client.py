@@ -36,7 +36,6 @@ class Client:
         self._headers = {
             "Api-Key": api_key,
             "Accept": "application/json",
-            "Accept-Encoding": "identity",
             "User-Agent": "reward-bridge",
         }
         headers = {**self._headers, "Content-Type": "application/json"}

@@ -172,6 +172,7 @@ def test_request_arrives_whole_and_the_answer_comes_back(
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /api/email/target HTTP/1.1"
     assert {"Content-Length: 8", f"Api-Key: {KEY}"} < set(lines[1:])
+    assert "Accept-Encoding: identity" in lines
     assert f"Host: 127.0.0.1:{server.port}" in lines
     assert body == b'{"a": 1}'
     assert reply.status == 400
@@ -414,16 +415,18 @@ def test_a_connection_reset_before_anything_was_written_leaves_no_doubt(
         reset(connection)
         done.set()
 
-    def body() -> Iterator[bytes]:
-        """Come after the pool found the connection sound, and before the write."""
-        now.set()
-        assert_set(done)
-        yield b"{}"
-
     server, client = serve(script), http()
     post(client, server.url)
     request = with_body(prepare("POST", server.url, {}), b"{}")
-    request.body = body()  # type: ignore[assignment] # requests takes it, its stubs do not
+
+    class Headers(type(request.headers)):  # type: ignore[misc] # of no import of ours
+        def items(self) -> Any:
+            """Come after the pool found the connection sound, and before the write."""
+            now.set()
+            assert_set(done)
+            return super().items()
+
+    request.headers = Headers(request.headers)
     with pytest.raises(NotSentError, match="the connection broke off"):
         client.call(request)
     assert server.connections == 1
@@ -439,6 +442,15 @@ def test_an_answer_given_before_the_request_was_read_is_heard(
         )
 
     assert post(http(), serve(script).url, b"x" * 20_000_000).status == 413
+
+
+def test_a_connection_with_more_on_it_than_the_answer_is_not_used_again(
+    serve: Callable[[Script], Server], http: Http_
+) -> None:
+    server = serve(always(OK + b"HTTP/1.1 500 Never Asked For\r\n"))
+    client = http()
+    assert [post(client, server.url).status for _ in range(3)] == [200] * 3
+    assert server.connections == 3
 
 
 def test_a_refused_connection_is_not_sent(http: Http_) -> None:
@@ -599,6 +611,26 @@ def test_a_certificate_of_a_stranger_is_not_trusted(
     server = serve(over_tls(always(OK)))
     with pytest.raises(NotSentError, match="certificate is not trusted"):
         post(http(), f"https://127.0.0.1:{server.port}/")
+
+
+@pytest.mark.parametrize("name", ["a\r\nB", "a\n", "a b", "a:", "", "ä"])
+def test_a_header_whose_name_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="header"):
+        prepare("GET", "http://127.0.0.1/", {name: "value"})
+
+
+def test_a_url_cannot_smuggle_lines_into_the_request(
+    serve: Callable[[Script], Server], http: Http_
+) -> None:
+    seen: list[bytes] = []
+
+    def script(connection: socket.socket) -> None:
+        seen.append(read_request(connection))
+        connection.sendall(OK)
+
+    server = serve(script)
+    post(http(), f"http://127.0.0.1:{server.port}/a b\r\nX: y?c=d\r\n\r\ne")
+    assert seen[0].startswith(b"POST /a%20b%0D%0AX:%20y?c=d%0D%0A%0D%0Ae HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("value", ["with\r\nbreak", "schlüssel", "a\x00b", " leading"])
