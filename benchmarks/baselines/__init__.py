@@ -1,0 +1,1 @@
+"""What the bridge is measured against, written as people write it."""

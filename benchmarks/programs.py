@@ -1,0 +1,155 @@
+"""The measured programs: how each is started, and that each is ended again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import envelopes, processes
+
+ROOT = Path(__file__).parent.parent
+#: Seconds from SIGTERM to SIGKILL; the bridge promises to be out within 25.
+PATIENCE = 30.0
+CONFIG = """\
+iterable: {{rate_per_second: 100000}}
+templates: {templates}
+routes:
+  - name: rewards
+    when: {{events: [customer.publication.succeeded], vouchers: [DISCOUNT_VOUCHER]}}
+    campaign_id: 16504306
+    template: triggered_email.json.j2
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What every program is started with."""
+
+    processes: int
+    threads: int
+    iterable_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A command; `{bind}` in it stands for the address to listen on."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A started program; requests to its port wait until it is up."""
+
+    program: Program
+    port: int
+    pid: int
+    log: Path
+
+    def tail(self) -> str:
+        """Show the end of what it said."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-20:])
+
+
+def _gunicorn(name: str, module: str, settings: Settings) -> Program:
+    return Program(
+        name=name,
+        command=(
+            *(sys.executable, "-m", "gunicorn", "--no-control-socket"),
+            *("--bind", "{bind}", "--worker-class", "gthread"),
+            *("--workers", str(settings.processes)),
+            *("--threads", str(settings.threads)),
+            f"benchmarks.baselines.{module}:app",
+        ),
+        environment={
+            "ITERABLE_BASE_URL": settings.iterable_url,
+            "ITERABLE_API_KEY": "benchmark-key",
+        },
+    )
+
+
+def bare_view(settings: Settings) -> Program:
+    return _gunicorn("bare view", "bare_view", settings)
+
+
+def inline_script(settings: Settings) -> Program:
+    return _gunicorn("inline script", "inline_script", settings)
+
+
+def bridge(settings: Settings, folder: Path, *, delivers: bool) -> Program:
+    """Make `reward-bridge serve` on a new SQLite file of its own.
+
+    Args:
+        settings: As for the others.
+        folder: A new folder on a real disk, for the file and the configuration.
+        delivers: False holds the deliveries in the store.
+    """
+    config = folder / "config.yaml"
+    text = CONFIG.format(templates=ROOT / "templates")
+    config.write_text(text, encoding="utf-8")
+    return Program(
+        name="bridge",
+        command=(
+            # As a module, so that it is this checkout's whatever is installed.
+            *(sys.executable, "-m", "bridge", "serve"),
+            *("--config", str(config), "--bind", "{bind}"),
+            *("--processes", str(settings.processes)),
+            *("--threads", str(settings.threads)),
+            *(() if delivers else ("--no-deliver",)),
+        ),
+        environment={
+            "DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
+            "VOUCHERIFY_WEBHOOK_SECRET": envelopes.SECRET,
+            "ITERABLE_BASE_URL": settings.iterable_url,
+            "ITERABLE_API_KEY": "benchmark-key",
+        },
+    )
+
+
+@contextmanager
+def started(program: Program, folder: Path) -> Iterator[Running]:
+    """Run a program for as long as the block lasts; its log is kept in the folder."""
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        bind = f"fd://{listener.fileno()}"
+        log = folder / "program.log"
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                [word.replace("{bind}", bind) for word in program.command],
+                cwd=ROOT,
+                env={**_environment(), **program.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener.fileno()],
+            )
+        port = listener.getsockname()[1]
+    try:
+        yield Running(program=program, port=port, pid=child.pid, log=log)
+    finally:
+        _end(child)
+
+
+def _environment() -> dict[str, str]:
+    """Keep what finds programs and nothing of the project's own variables."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    family = processes.tree(child.pid)
+    child.terminate()
+    try:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        child.wait()
