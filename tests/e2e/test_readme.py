@@ -32,11 +32,19 @@ def free_port() -> str:
         return str(listener.getsockname()[1])
 
 
+def environment(database: Path) -> dict[str, str]:
+    """A shell's of its own: `make test` itself runs under make, which would show."""
+    inherited = {
+        name: value for name, value in os.environ.items() if "MAKE" not in name
+    }
+    return inherited | {"DATABASE_URL": f"sqlite:///{database}"}
+
+
 def make(*arguments: str, database: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", *arguments],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": f"sqlite:///{database}"},
+        env=environment(database),
         capture_output=True,
         text=True,
         timeout=90,
@@ -50,7 +58,7 @@ def running(*arguments: str, database: Path, log: Path) -> Iterator[None]:
         process = subprocess.Popen(
             ["make", *arguments],
             cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": f"sqlite:///{database}"},
+            env=environment(database),
             stdout=output,
             stderr=output,
             start_new_session=True,
