@@ -45,7 +45,7 @@ LATE_PART = 0.1
 #: Between two looks at retries when none was due, in seconds.
 RETRY_LOOK = 0.05
 #: After the stop, seconds until open calls are abandoned in doubt.
-DRAIN = 20.0
+DRAIN = 18.0
 #: Wait before another round when the store did not take the last one, in seconds.
 STORE_PAUSE = 0.5
 #: Most deliveries in doubt decided in one round.
