@@ -3,20 +3,21 @@
 The only package that knows SQLAlchemy; no error of its or a driver's leaves here.
 """
 
-from bridge.store.commits import Commits
-from bridge.store.database import Tx
-from bridge.store.gates import DESTINATION, Gates
-from bridge.store.ledger import (
+from bridge.store.answers import (
     DeliveryFilter,
     DeliveryRow,
     EventFilter,
     EventRow,
     Health,
-    Ledger,
     StoredEvent,
     Story,
 )
-from bridge.store.queue import Doubt, Queue
+from bridge.store.commits import Commits
+from bridge.store.database import Tx
+from bridge.store.doubts import Doubt
+from bridge.store.gates import DESTINATION, Gates
+from bridge.store.ledger import Ledger
+from bridge.store.queue import Queue
 from bridge.store.schema import new_id
 from bridge.store.store import Store, open_store
 

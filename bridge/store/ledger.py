@@ -1,27 +1,25 @@
-"""The ledger: what came, what became of it, and mending by hand."""
+"""The ledger: what came, and what became of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, bindparam, func, select, update
+from sqlalchemy import ColumnElement, TextClause, func, select
 
-from bridge.errors import TransitionError
-from bridge.model import (
-    Attempt,
-    Capture,
-    Cause,
-    DeliveryStatus,
-    EventStatus,
-    Gate,
-    Lane,
-    next_status,
-    sources,
-)
+from bridge.model import Attempt, Capture, DeliveryStatus, EventStatus, Lane
 from bridge.store import routes_waiting
+from bridge.store.answers import (
+    DeliveryFilter,
+    DeliveryRow,
+    EventFilter,
+    EventRow,
+    Health,
+    StoredEvent,
+    Story,
+)
 from bridge.store.database import AnyRow, Database, Tx
 from bridge.store.gates import Gates
+from bridge.store.mending import redeliver, resolve
 from bridge.store.schema import (
     IS_TROUBLED,
     IS_UNUSED,
@@ -33,111 +31,6 @@ from bridge.store.schema import (
     events,
 )
 from bridge.store.searching import matching
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryFilter:
-    """Which deliveries to list; what is None asks nothing."""
-
-    status: DeliveryStatus | None = None
-    route: str | None = None
-    #: Whole or beginning of a recipient, code, campaign, customer id, key or id.
-    search: str | None = None
-    #: Stored at or after this time.
-    since: datetime | None = None
-    limit: int = 50
-    #: Only what was stored before the delivery with this id: the next page.
-    after: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
-    """Which events to list; what is None asks nothing."""
-
-    status: EventStatus | None = None
-    #: Received at or after this time.
-    since: datetime | None = None
-    limit: int = 50
-    #: Only what was received before the event with this id: the next page.
-    after: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryRow:
-    """One delivery as it stands."""
-
-    id: str
-    event_id: str
-    route: str
-    endpoint: str
-    key: str
-    recipient: str
-    customer_id: str | None
-    #: Codes handed over, joined by ", ".
-    code: str
-    campaign: str | None
-    status: DeliveryStatus
-    lane: Lane
-    due_at: datetime | None
-    #: Attempts since the count last began.
-    attempts: int
-    #: Attempts in all.
-    number: int
-    doubts: int
-    aging_since: datetime
-    voucher_expires_at: datetime | None
-    scheduled_message_id: int | None
-    reason: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRow:
-    """One webhook as listed."""
-
-    id: str
-    transport_key: str | None
-    received_at: datetime
-    repeated_at: datetime | None
-    repeats: int
-    kind: str
-    event_type: str | None
-    door: str | None
-    status: EventStatus
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent(EventRow):
-    """One webhook with its bytes."""
-
-    capture: Capture
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """All that is known of one delivery."""
-
-    delivery: DeliveryRow
-    event: StoredEvent
-    #: From the first to the last.
-    attempts: tuple[Attempt, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """How the queue does."""
-
-    #: How long the oldest due delivery has been due; None when none is.
-    oldest_due_age: timedelta | None
-    #: Deliveries that wait to be sent.
-    depth: int
-    #: Counts of all but what ended well, which only grows and says nothing of health.
-    by_status: Mapping[DeliveryStatus, int]
-    #: Gates that are not open, and the destination's.
-    gates: Mapping[str, Gate]
-
 
 _DELIVERY = [column for column in deliveries.c if column.name != "token"]
 _EVENT = [
@@ -155,14 +48,6 @@ _TROUBLED_COUNTS = (
     .where(IS_TROUBLED)
     .group_by(deliveries.c.status)
 )
-_REDELIVER = update(deliveries).where(
-    deliveries.c.id == bindparam("again"),
-    deliveries.c.status.in_(bindparam("allowed", expanding=True)),
-)
-_CLOSE = update(deliveries).where(
-    deliveries.c.id == bindparam("closed"),
-    deliveries.c.status == bindparam("from_status"),
-)
 
 
 class Ledger:
@@ -171,6 +56,9 @@ class Ledger:
     Args:
         database: Where it is stored.
     """
+
+    redeliver = staticmethod(redeliver)
+    resolve = staticmethod(resolve)
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -232,67 +120,6 @@ class Ledger:
             return None
         with self._database.read() as tx:
             return _find_event(tx, known)
-
-    def redeliver(
-        self, tx: Tx, ids: Sequence[str], *, force: bool = False
-    ) -> list[str]:
-        """Put deliveries back in the queue, as if new; attempts and keys stay.
-
-        Args:
-            tx: The transaction.
-            ids: Which ones.
-            force: True also for those that went well, or wait, or are in doubt.
-
-        Returns:
-            Those that were put back; the state table forbids the others.
-        """
-        cause = Cause.REDELIVER_FORCED if force else Cause.REDELIVER
-        allowed = sorted(status.value for status in sources(cause))
-        statement = _REDELIVER.values(
-            status=DeliveryStatus.PENDING.value,
-            lane=Lane.FRESH.value,
-            due_at=tx.now,
-            token=None,
-            attempts=0,
-            doubts=0,
-            aging_since=tx.now,
-            scheduled_message_id=None,
-            reason=None,
-            updated_at=tx.now,
-        )
-        known = [one for one in map(as_id, ids) if one is not None]
-        return [
-            one
-            for one in known
-            if tx.connection.execute(
-                statement, {"again": one, "allowed": allowed}
-            ).rowcount
-        ]
-
-    def resolve(self, tx: Tx, delivery_id: str, cause: Cause, reason: str) -> None:
-        """Close a held or dead delivery by hand.
-
-        Args:
-            tx: The transaction.
-            delivery_id: Which one.
-            cause: `RESOLVED_SENT` or `RESOLVED_DROPPED`.
-            reason: In plain words, kept.
-
-        Raises:
-            TransitionError: There is no such delivery, or its state forbids it.
-        """
-        known = as_id(delivery_id)
-        found = select(deliveries.c.status).where(deliveries.c.id == known)
-        before = tx.connection.execute(found.with_for_update()).scalar()
-        if known is None or before is None:
-            raise TransitionError(f"there is no delivery {delivery_id}")
-        status = next_status(DeliveryStatus(before), cause)
-        tx.connection.execute(
-            _CLOSE.values(
-                status=status.value, due_at=None, reason=reason, updated_at=tx.now
-            ),
-            {"closed": known, "from_status": before},
-        )
 
     def health(self) -> Health:
         """Say how the queue does; cheap enough to be asked every second."""
