@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bridge import worker
 from bridge.config import Config, load
 from bridge.dispatch import Result, unusable
 from bridge.errors import StoreUnavailable
@@ -23,6 +22,7 @@ from bridge.model import (
 from bridge.rendering import Payload
 from bridge.senders import Senders
 from bridge.store import DeliveryFilter, Store, open_store
+from bridge.worker import coordinator
 
 pytestmark = pytest.mark.integration
 
@@ -108,10 +108,10 @@ def start(config: Config, real: Store, attempts: Attempts) -> Iterator[Start]:
     def started(threads: int = 2) -> Event:
         stop = Event()
         senders = Senders(attempts, threads, stop)  # type: ignore[arg-type]
-        coordinator = worker.Coordinator(
+        worker = coordinator.Coordinator(
             config, real, senders=senders, threads=threads, stop=stop
         )
-        thread = Thread(target=coordinator.run)
+        thread = Thread(target=worker.run)
         thread.start()
         running.append((stop, thread))
         return stop
@@ -265,7 +265,7 @@ def test_a_call_open_at_the_end_of_the_drain_is_left_in_doubt(
     eventually: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "DRAIN", 0.2)
+    monkeypatch.setattr(coordinator, "DRAIN", 0.2)
     begun, go = Event(), Event()
 
     def wait(_: Claim) -> None:

@@ -1,12 +1,10 @@
-"""The coordinator: round after round until it is told to stop.
+"""Round after round until told to stop, then a drain.
 
 A round is one transaction: settle what came back, look at the gates, claim what is due.
-It decides nothing itself; `dispatch`, `gatekeeper` and `retry` decide, `store` writes.
 """
 
 import time
 from collections.abc import Mapping
-from datetime import timedelta
 from threading import Event
 
 from bridge import log as logs
@@ -14,36 +12,21 @@ from bridge import retry
 from bridge.config import Config
 from bridge.dispatch import Result
 from bridge.errors import StoreUnavailable
-from bridge.gatekeeper import (
-    DESTINATION,
-    Gatekeeper,
-    Probe,
-    Probed,
-    gate_of,
-    is_probing,
-    is_shut,
-    shut_routes,
-)
-from bridge.model import Cause, Claim, Gate, Lane
+from bridge.gatekeeper import Gatekeeper, Probe, Probed, shut_routes
+from bridge.model import Claim, Gate
 from bridge.senders import Senders, Task
-from bridge.store import Store, Tx, new_id
+from bridge.store import Store, Tx
+from bridge.worker.claiming import Claiming
+from bridge.worker.telling import tell
 
 log = logs.get(__name__)
 
-#: How far ahead send slots are handed out.
-HORIZON = timedelta(seconds=1)
 #: Between two looks at whether another process wrote, in seconds.
 POLL = 0.01
 #: Least time between two rounds, in seconds, while under half of the claims is back.
 PACE = 0.01
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
-#: One in so many of a round's claims is kept for retries that are due.
-RETRY_SHARE = 4
-#: What part of a second's sends may come late together: 105 % of the rate over 2 s.
-LATE_PART = 0.1
-#: Between two looks at retries when none was due, in seconds.
-RETRY_LOOK = 0.05
 #: After the stop, seconds until open calls are abandoned in doubt.
 DRAIN = 18.0
 #: Wait before another round when the store did not take the last one, in seconds.
@@ -77,17 +60,14 @@ class Coordinator:
         self._senders = senders
         self._keeper = Gatekeeper(config, store.gates)
         self._most = 2 * threads
+        self._claiming = Claiming(config, store, self._keeper, self._most)
         self._stop = stop
         self._timeout = config.iterable.timeout
-        # A claim waits for its slot and perhaps for a thread before its call.
-        self._lease = 2 * self._timeout + HORIZON + timedelta(seconds=4)
         self._inflight: dict[str, Claim] = {}
         self._back: list[Result | Probed] = []
         self._is_store_down = False
-        self._is_retry_first = False
-        #: Monotonic times of the next look at leases and doubts, and at retries.
+        #: Monotonic time of the next look at leases and doubts.
         self._look_at = 0.0
-        self._retries_at = 0.0
 
     def run(self) -> None:
         """Work until told to stop, then drain."""
@@ -169,7 +149,7 @@ class Coordinator:
         for result in results:
             self._inflight.pop(result.claim.delivery_id, None)
             if result.claim.delivery_id in told:
-                _tell(result)
+                tell(result)
         self._senders.shut = frozenset(shut_routes(self._config, gates))
         for task in tasks:
             self._inflight[task.claim.delivery_id] = task.claim
@@ -183,7 +163,7 @@ class Coordinator:
     ) -> tuple[list[Probe], list[Task]]:
         if time.monotonic() >= self._look_at:
             self._decide_doubts(tx)
-        return self._keeper.due(tx, gates), self._claim(tx, gates, room)
+        return self._keeper.due(tx, gates), self._claiming.claim(tx, gates, room)
 
     def _decide_doubts(self, tx: Tx) -> None:
         for doubt in self._store.queue.doubtful(tx, DOUBTS):
@@ -199,91 +179,6 @@ class Coordinator:
                 decision=decision.cause.value,
                 reason=decision.reason,
             )
-
-    def _claim(self, tx: Tx, gates: Mapping[str, Gate], room: int) -> list[Task]:
-        """Claim as many due deliveries as there are slots and room for."""
-        rate = self._config.iterable.rate_per_second
-        room = min(room, self._store.gates.free_slots(tx, rate, HORIZON, gates))
-        if room <= 0:
-            return []
-        claims = self._claim_probes(tx, gates, room)
-        if not is_shut(gates, DESTINATION):
-            names = self._names(gates)
-            found = self._claim_lanes(tx, names, room - len(claims))
-            claims += [(claim, None) for claim in found]
-        if not claims:
-            return []
-        delays = self._store.gates.take_slots(tx, len(claims), rate, gates)
-        now = time.monotonic()
-        latest = now + (self._lease - self._timeout).total_seconds()
-        # Where all claims together are much less than a second's worth, none can be so
-        # late that the rate suffers.
-        is_punctual = self._most > LATE_PART * rate
-        return [
-            Task(
-                claim=claim,
-                slot=now + delay.total_seconds(),
-                latest=latest,
-                is_punctual=is_punctual,
-                probes=probes,
-            )
-            for (claim, probes), delay in zip(claims, delays, strict=True)
-        ]
-
-    def _claim_probes(
-        self, tx: Tx, gates: Mapping[str, Gate], room: int
-    ) -> list[tuple[Claim, str | None]]:
-        """Claim one delivery for each closed gate that may open."""
-        doors = {
-            gate_of(route.name): list(route.names) for route in self._config.routes
-        }
-        if is_shut(gates, DESTINATION):
-            doors = {DESTINATION: self._names(gates)}
-        claims: list[tuple[Claim, str | None]] = []
-        for gate, names in doors.items():
-            if is_probing(gates, gate) and len(claims) < room:
-                found = self._claim_one(tx, names)
-                if found:
-                    self._keeper.let_through(tx, gates[gate])
-                claims += [(claim, gate) for claim in found]
-        return claims
-
-    def _names(self, gates: Mapping[str, Gate]) -> list[str]:
-        """List the names of the routes whose gates are open."""
-        return [
-            name
-            for route in self._config.routes
-            if not is_shut(gates, gate_of(route.name))
-            for name in route.names
-        ]
-
-    def _claim_one(self, tx: Tx, names: list[str]) -> list[Claim]:
-        """Claim a single delivery, whichever lane has one."""
-        queue, token = self._store.queue, new_id()
-        return queue.claim(tx, names, Lane.FRESH, 1, self._lease, token) or queue.claim(
-            tx, names, Lane.RETRY, 1, self._lease, token
-        )
-
-    def _claim_lanes(self, tx: Tx, names: list[str], limit: int) -> list[Claim]:
-        """Claim from both lanes so that neither starves the other."""
-        if limit <= 0 or not names:
-            return []
-        queue, token = self._store.queue, new_id()
-        # With room for too few to share, the lanes take turns at being first.
-        share = limit // RETRY_SHARE or int(self._is_retry_first)
-        retries: list[Claim] = []
-        if time.monotonic() >= self._retries_at:
-            retries = queue.claim(tx, names, Lane.RETRY, share, self._lease, token)
-            if share and not retries:
-                self._retries_at = time.monotonic() + RETRY_LOOK
-        rest = limit - len(retries)
-        claims = retries + queue.claim(tx, names, Lane.FRESH, rest, self._lease, token)
-        rest = limit - len(claims)
-        if rest and len(retries) == share and time.monotonic() >= self._retries_at:
-            claims += queue.claim(tx, names, Lane.RETRY, rest, self._lease, token)
-        if claims:
-            self._is_retry_first = not self._is_retry_first
-        return claims
 
     def _drain(self) -> None:
         """Let open calls end, settle them, give the rest back."""
@@ -302,37 +197,3 @@ class Coordinator:
         ]
         if self._back:
             self._round()
-
-
-#: Log level and event name of each way a claim can end.
-_TELL = {
-    Cause.ANSWERED_OK: ("info", "delivery.accepted"),
-    Cause.NOT_PROCESSED: ("info", "delivery.rescheduled"),
-    Cause.OUTCOME_UNKNOWN: ("warning", "delivery.outcome_unknown"),
-    Cause.GIVEN_UP: ("warning", "delivery.dead"),
-    Cause.MUST_NOT_SEND: ("info", "delivery.suppressed"),
-    Cause.GATE_CLOSED: ("info", "delivery.waits_at_gate"),
-    Cause.UNUSABLE: ("warning", "delivery.held"),
-}
-
-
-def _tell(result: Result) -> None:
-    """Log one state change, in words that name nobody."""
-    settlement, claim = result.settlement, result.claim
-    if settlement.cause not in _TELL:
-        return
-    level, event = _TELL[settlement.cause]
-    fields: dict[str, object] = {
-        "delivery_id": claim.delivery_id,
-        "route": claim.route,
-        "attempt": claim.number,
-    }
-    if settlement.reason:
-        fields["reason"] = settlement.reason
-    if result.outcome is not None:
-        fields |= {"status": result.outcome.status, "code": result.outcome.code}
-    if settlement.delay is not None:
-        fields["retry_in"] = round(settlement.delay.total_seconds(), 3)
-    if result.dropped:
-        fields["dropped_keys"] = result.dropped
-    getattr(log, level)(event, **fields)
