@@ -1,63 +1,9 @@
-"""Group commit: threads that store at the same time share one transaction.
+"""Arrivals stored, those that come at the same time in one transaction."""
 
-Leader and followers, without a thread of its own: whoever finds nobody leading waits
-for the turn to write, takes everything that queued up meanwhile, writes it, and hands
-the lead to the next in line. What is written is `arrivals`' business.
-"""
-
-import time
-from collections import deque
-from collections.abc import Sequence
-from enum import Enum, auto
-from threading import Lock
-
-from bridge.errors import StoreUnavailable
 from bridge.model import Arrival, Stored
 from bridge.store.arrivals import write_arrivals
-from bridge.store.database import TIMEOUT, Database, Refused
-
-#: Most arrivals in one transaction; it bounds how long the lock is held.
-LIMIT = 64
-
-#: Seconds a follower waits beyond its time for a commit that already holds its rows:
-#: refusing what may be written a moment later would have it sent again.
-GRACE = 0.9
-
-
-class _State(Enum):
-    WAITING = auto()
-    LEADING = auto()
-    TAKEN = auto()
-    DONE = auto()
-
-
-class _Entry:
-    """One caller's arrival on its way into a transaction."""
-
-    __slots__ = ("again", "arrival", "error", "signal", "state", "stored", "until")
-
-    def __init__(self, arrival: Arrival, again: str | None, until: float) -> None:
-        self.arrival = arrival
-        self.again = again
-        self.until = until
-        self.state = _State.WAITING
-        self.stored: Stored | None = None
-        self.error: StoreUnavailable | None = None
-        # A bare lock wakes one thread at a fraction of an Event's cost.
-        self.signal = Lock()
-        self.signal.acquire()
-
-    def wake(self) -> None:
-        # A leader may come here unasked, with its time over or as the first.
-        if self.signal.locked():
-            self.signal.release()
-
-    def result(self) -> Stored:
-        if self.stored is None:
-            reason = "nothing was stored" if self.error is None else self.error.reason
-            # A new one: an exception raised in several threads mixes their tracebacks.
-            raise StoreUnavailable(reason) from self.error
-        return self.stored
+from bridge.store.database import TIMEOUT, Database
+from bridge.store.grouping import Grouping
 
 
 class Commits:
@@ -68,19 +14,16 @@ class Commits:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self.forget_threads()
+        self._group = Grouping(database, write_arrivals)
 
     def forget_threads(self) -> None:
         """Start with nobody waiting, as in the child of a fork."""
-        self._mutex = Lock()
-        self._waiting: deque[_Entry] = deque()
-        self._is_led = False
+        self._group.forget_threads()
 
     @property
     def waiting(self) -> int:
         """Count the arrivals that wait for a transaction to take them."""
-        return len(self._waiting)
+        return self._group.waiting
 
     def add(
         self, arrival: Arrival, *, timeout: float = TIMEOUT, again: str | None = None
@@ -96,95 +39,4 @@ class Commits:
             StoreUnavailable: It was not stored in time. Only when its commit was
                 already under way then may it be found stored later.
         """
-        entry = _Entry(arrival, again, time.monotonic() + timeout)
-        with self._mutex:
-            self._waiting.append(entry)
-            is_first = not self._is_led
-            if is_first:
-                self._is_led = True
-                entry.state = _State.LEADING
-        if not is_first:
-            self._follow(entry)
-        if entry.state is _State.LEADING:
-            self._lead(entry)
-        return entry.result()
-
-    def _follow(self, entry: _Entry) -> None:
-        """Wait to be done, or to be told to lead."""
-        if entry.signal.acquire(timeout=max(0.0, entry.until - time.monotonic())):
-            return
-        with self._mutex:
-            if entry.state is _State.WAITING:
-                self._waiting.remove(entry)
-                return
-            if entry.state is _State.LEADING:
-                return
-        if entry.state is _State.TAKEN and not entry.signal.acquire(timeout=GRACE):
-            raise StoreUnavailable("the commit did not end in time")
-
-    def _lead(self, entry: _Entry) -> None:
-        """Write for everybody who waits, then hand over."""
-        batch: list[_Entry] = []
-        try:
-            timeout = entry.until - time.monotonic()
-            with self._database.write(timeout) as tx:
-                batch = self._take()
-                stored = write_arrivals(tx, [(one.arrival, one.again) for one in batch])
-            _finish(batch, stored)
-        except Refused as error:
-            self._write_singly(batch or [entry], error)
-        except StoreUnavailable as error:
-            _fail(batch or [entry], error)
-        finally:
-            self._hand_over(entry, batch)
-
-    def _take(self) -> list[_Entry]:
-        with self._mutex:
-            size = min(LIMIT, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(size)]
-            for one in batch:
-                one.state = _State.TAKEN
-            return batch
-
-    def _write_singly(self, batch: Sequence[_Entry], error: StoreUnavailable) -> None:
-        """Let one bad arrival fail alone."""
-        if len(batch) == 1:
-            _fail(batch, error)
-            return
-        for one in batch:
-            try:
-                with self._database.write(one.until - time.monotonic()) as tx:
-                    stored = write_arrivals(tx, [(one.arrival, one.again)])
-                _finish([one], stored)
-            except StoreUnavailable as own:
-                _fail([one], own)
-
-    def _hand_over(self, entry: _Entry, batch: Sequence[_Entry]) -> None:
-        """Leave nobody waiting for a leader who is gone, whatever happened to it."""
-        _fail(
-            [one for one in batch if one.state is not _State.DONE],
-            StoreUnavailable("the commit broke off"),
-        )
-        with self._mutex:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            if not self._waiting:
-                self._is_led = False
-                return
-            follower = self._waiting[0]
-            follower.state = _State.LEADING
-            follower.wake()
-
-
-def _finish(batch: Sequence[_Entry], stored: Sequence[Stored]) -> None:
-    for one, result in zip(batch, stored, strict=True):
-        one.stored = result
-        one.state = _State.DONE
-        one.wake()
-
-
-def _fail(batch: Sequence[_Entry], error: StoreUnavailable) -> None:
-    for one in batch:
-        one.error = error
-        one.state = _State.DONE
-        one.wake()
+        return self._group.add((arrival, again), timeout)
