@@ -37,7 +37,7 @@ class Bridge:
 def build(config: Config) -> Bridge:
     """Wire the parts; nothing is opened until it is used, so a fork is safe."""
     store = open_store(config.database_url)
-    intake = Intake(config.routes, store.commits.add, new_id)
+    intake = Intake(config.routes, store.commits.enlist, new_id)
     return Bridge(config=config, store=store, intake=intake)
 
 

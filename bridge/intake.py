@@ -27,13 +27,21 @@ from bridge.routing import Planned
 STORE_TIMEOUT = 4.0
 
 
-class Add(Protocol):
-    """Stores an arrival; committed when it returns."""
+class Pending(Protocol):
+    """A webhook on its way to the disk."""
+
+    def wait(self) -> Stored:
+        """Return when it is there, or raise `StoreUnavailable`."""
+        ...
+
+
+class Enlist(Protocol):
+    """Queues an arrival for the next transaction."""
 
     def __call__(
         self, arrival: Arrival, *, timeout: float, again: str | None
-    ) -> Stored:
-        """Store it within `timeout` seconds or raise `StoreUnavailable`."""
+    ) -> Pending:
+        """Queue it; it counts as not stored after `timeout` seconds."""
         ...
 
 
@@ -42,35 +50,40 @@ class Intake:
 
     Args:
         routes: The configured routes, in order.
-        add: Stores what was decided.
+        enlist: Stores what was decided.
         new_id: Makes sortable ids.
     """
 
     def __init__(
-        self, routes: Sequence[Route], add: Add, new_id: Callable[[], str]
+        self, routes: Sequence[Route], enlist: Enlist, new_id: Callable[[], str]
     ) -> None:
         self._routes = routes
-        self._add = add
+        self._enlist = enlist
         self._new_id = new_id
 
-    def receive(
-        self,
-        capture: Capture,
-        *,
-        timeout: float = STORE_TIMEOUT,
-        again: str | None = None,
-    ) -> Stored:
+    def receive(self, capture: Capture, *, again: str | None = None) -> Stored:
         """Store a proven webhook; what it says is on disk when this returns.
 
         Args:
             capture: The webhook, its sender already proven.
-            timeout: Seconds until it counts as not stored.
             again: Id of the stored event that is to be decided again.
 
         Raises:
             StoreUnavailable: Nothing was kept.
         """
-        return self._add(self.decide(capture), timeout=timeout, again=again)
+        return self.begin(capture, timeout=STORE_TIMEOUT, again=again).wait()
+
+    def begin(
+        self, capture: Capture, *, timeout: float, again: str | None = None
+    ) -> Pending:
+        """Decide on a proven webhook and queue it, so that several share a commit.
+
+        Args:
+            capture: The webhook, its sender already proven.
+            timeout: Seconds until it counts as not stored.
+            again: Id of the stored event that is to be decided again.
+        """
+        return self._enlist(self.decide(capture), timeout=timeout, again=again)
 
     def decide(self, capture: Capture) -> Arrival:
         """Decide what a webhook becomes, whatever is in it."""

@@ -88,10 +88,11 @@ def migrate() -> None:
 
 def _parts(server: ModuleType, loaded: Config, threads: int) -> object:
     """Say what the processes are made of."""
-    create_app = import_module("bridge.web").create_app
+    web = import_module("bridge.web")
     return server.Parts(
         prepare=partial(bootstrap.prepare, loaded),
-        application=lambda: create_app(bootstrap.build(loaded)),
+        application=lambda: web.create_app(bootstrap.build(loaded)),
+        batched=web.DOORS,
         deliver=lambda stop: bootstrap.deliver(loaded, threads=threads, stop=stop),
     )
 

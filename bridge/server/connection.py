@@ -34,8 +34,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._data = bytearray()
-        #: When the request was whole (monotonic): the application may want to know
-        #: how long it waited for a thread.
+        #: When the request was whole (monotonic).
         self.whole_at = 0.0
 
     def __len__(self) -> int:
@@ -86,7 +85,8 @@ class Connection:
         self.sock = Outbox()
         #: The request a thread handles.
         self.request: Any = None
-        self._body_bytes = 0
+        #: Length of its body.
+        self.body_bytes = 0
         self.phase = Phase.NEW
         #: When the phase has lasted too long (monotonic).
         self.deadline = 0.0
@@ -100,12 +100,12 @@ class Connection:
     @property
     def held(self) -> int:
         """Bytes of requests in memory."""
-        return len(self.inbox) + (0 if self.request is None else self._body_bytes)
+        return len(self.inbox) + (0 if self.request is None else self.body_bytes)
 
     def begin(self, request: Any) -> None:
         """Note that a whole request goes to a thread."""
         self.request = request
-        self._body_bytes = request.body.getbuffer().nbytes
+        self.body_bytes = request.body.getbuffer().nbytes
         self.phase = Phase.HANDLING
         self.sock.whole_at = time.monotonic()
 

@@ -19,10 +19,10 @@ from bridge import log as logs
 from bridge.config import Config
 from bridge.errors import BridgeError, ConfigError, Problem
 from bridge.server.children import Child, Children, run_once
+from bridge.server.exchange import Application
 from bridge.server.lifeline import STOP_SIGNALS
 from bridge.server.reception import Limits
 from bridge.server.settings import Receivers
-from bridge.server.worker import Application
 
 log = logs.get(__name__)
 
@@ -41,6 +41,8 @@ class Parts:
     application: Callable[[], Application]
     #: Delivers until the event is set.
     deliver: Callable[[Event], None]
+    #: Beginnings of the paths whose requests wait together: see `Receivers`.
+    batched: tuple[str, ...] = ()
 
 
 def serve(
@@ -77,6 +79,7 @@ def serve(
         processes=processes,
         threads=threads,
         limits=Limits(max_body_bytes=config.receive.max_body_bytes),
+        batched=parts.batched,
     )
     children = [Child("receive", partial(_receive, receivers, listener))]
     if deliver:

@@ -135,6 +135,10 @@ class Reception:
         if connection.phase is Phase.WRITING:
             self._reply(connection)
             return
+        if connection.phase is Phase.HANDLING:
+            # A client that does not wait for its answer; it is heard again after that.
+            self._watch(connection, 0)
+            return
         try:
             connection.receive()
         except OSError:
@@ -155,7 +159,6 @@ class Reception:
             self._refuse(connection, refusal)
             return
         if request is not None:
-            self._watch(connection, 0)
             connection.begin(request)
             self._hand_over(connection)
         elif not connection.inbox.is_empty:

@@ -12,9 +12,10 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from bridge import log as logs
+from bridge.server.exchange import Application
 from bridge.server.lifeline import STOP_SIGNALS, die_with_parent
 from bridge.server.reception import Limits
-from bridge.server.worker import Application, WholeRequestWorker
+from bridge.server.worker import WholeRequestWorker
 
 #: Requests under way have this long at the stop; whole within 5 s, stored within 4.
 GRACEFUL_SECONDS = 15
@@ -34,6 +35,8 @@ class Receivers(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         processes: How many.
         threads: Threads of each.
         limits: What one client may take.
+        batched: Beginnings of the paths whose requests the application can begin
+            together, because they wait together.
     """
 
     def __init__(
@@ -44,13 +47,14 @@ class Receivers(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         processes: int,
         threads: int,
         limits: Limits,
+        batched: tuple[str, ...] = (),
     ) -> None:
         self._load = load
         self._settings: dict[str, Any] = {
             "bind": f"fd://{fd}",
             "workers": processes,
             "threads": threads,
-            "worker_class": WholeRequestWorker.limited(limits),
+            "worker_class": WholeRequestWorker.made(limits, batched),
             "worker_connections": CONNECTIONS,
             "keepalive": KEEPALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,

@@ -5,6 +5,9 @@ waits for the rest however long it takes: four stalled senders silence four thre
 Here the loop that accepts connections also reads, without blocking, until a request is
 whole, and writes what a slow client has not yet taken; a thread only computes.
 
+Requests that the application can begin together, because they wait together, go to a
+thread as one batch: what a thread costs is paid once for all of them.
+
 What stays gunicorn's: processes, heartbeat, signals, the loop, the thread pool, the
 parser (through `framing`), the WSGI environment and the response writer.
 """
@@ -12,24 +15,31 @@ parser (through `framing`), the WSGI environment and the response writer.
 import errno
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from gunicorn.workers.gthread import ThreadWorker
 
 from bridge import log as logs
 from bridge.server.connection import Connection
+from bridge.server.exchange import Application, Exchange
 from bridge.server.lifeline import STOP_SIGNALS
 from bridge.server.reception import SWEEP, Limits, Reception
 
 log = logs.get(__name__)
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+T = TypeVar("T")
+Answers = Future[list[bool | Exception]]
 
-#: WSGI key: seconds the whole request waited for a thread.
-WAITED = "bridge.waited_seconds"
+#: Batches under way at once: one computes while another waits for the disk.
+BATCHES = 2
+#: Most requests of one batch, and the longest body that may be in one.
+BATCH_SIZE = 64
+BATCH_BODY = 65_536
 
 #: Errors of `accept`: no descriptor is left, or the listener itself is no good. Any
 #: other concerns the one client that came, or nobody.
@@ -41,13 +51,17 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
     """Reads and writes in the loop, computes in the threads."""
 
     limits: ClassVar[Limits] = Limits()
+    #: Paths, by their beginnings, whose requests are computed in batches.
+    batched: ClassVar[tuple[str, ...]] = ()
     reception: Reception
     wsgi: Application
 
     @classmethod
-    def limited(cls, limits: Limits) -> "type[WholeRequestWorker]":
-        """Make a class with other limits: gunicorn asks for a class, not an object."""
-        return type(cls.__name__, (cls,), {"limits": limits})
+    def made(
+        cls, limits: Limits, batched: tuple[str, ...]
+    ) -> "type[WholeRequestWorker]":
+        """Make a class with other settings: gunicorn asks for a class."""
+        return type(cls.__name__, (cls,), {"limits": limits, "batched": batched})
 
     def init_signals(self) -> None:
         """Listen to signals from here on; the arbiter had blocked them.
@@ -61,9 +75,10 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def load_wsgi(self) -> None:
-        """Load the application; it will be told how long a request waited."""
+        """Load the application, and open the reception."""
         super().load_wsgi()
-        self.wsgi = _with_waiting_time(self.wsgi)
+        self._to_batch: deque[Connection] = deque()
+        self._batches = 0
         self.reception = Reception(
             self.poller, self.cfg, self.limits, hand_over=self.enqueue_req
         )
@@ -100,29 +115,63 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
         self.reception.welcome(client_socket, client, listener.getsockname())
         return True
 
-    def handle(self, conn: Connection) -> bool:
-        """Compute an answer, in a thread, and send what goes without waiting.
+    def enqueue_req(self, conn: Connection) -> None:
+        """Hand a whole request to a thread, at once or with the next batch."""
+        if conn.body_bytes <= BATCH_BODY and conn.request.path.startswith(self.batched):
+            self._to_batch.append(conn)
+        else:
+            self._submit([conn], self._answered)
+
+    def handle(self, conns: Sequence[Connection]) -> list[bool | Exception]:
+        """Compute answers, in a thread, and send what goes without waiting.
 
         Returns:
-            Whether another request may follow on the connection.
+            For each whether another request may follow on its connection, or why there
+            is no answer.
         """
-        keeps: bool = self.handle_request(conn.request, conn)
-        with suppress(OSError):  # a client that is gone is noticed in the loop
-            conn.flush()
-        return keeps
+        keeps = self.alive and bool(self.cfg.keepalive)
+        begun = [_tried(partial(self._begin, conn, keeps)) for conn in conns]
+        return [
+            _tried(partial(_finish, one)) if isinstance(one, Exchange) else one
+            for one in begun
+        ]
 
-    def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
-        """Give a connection back, in the loop, when its thread is done with it."""
-        error = fs.exception()
-        if error is None:
-            self.reception.answered(conn, keeps=fs.result())
-        else:
-            log.error("request.failed", exc_info=error)
-            self.reception.failed(conn)
+    def _begin(self, conn: Connection, keeps: bool) -> Exchange:
+        exchange = Exchange(conn, self.cfg, keeps=keeps)
+        exchange.begin(self.wsgi)
+        return exchange
+
+    def _submit(
+        self,
+        conns: Sequence[Connection],
+        answered: Callable[[Sequence[Connection], "Answers"], None],
+    ) -> None:
+        future = self.tpool.submit(self.handle, conns)
+        future.add_done_callback(
+            lambda done: self.method_queue.defer(answered, conns, done)
+        )
+
+    def _answered(self, conns: Sequence[Connection], done: "Answers") -> None:
+        """Give connections back, in the loop, when their thread is done with them."""
+        for conn, result in zip(conns, done.result(), strict=True):
+            if isinstance(result, Exception):
+                log.error("request.failed", exc_info=result)
+                self.reception.failed(conn)
+            else:
+                self.reception.answered(conn, keeps=result)
+
+    def _batch_answered(self, conns: Sequence[Connection], done: "Answers") -> None:
+        self._batches -= 1
+        self._answered(conns, done)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait, but not past the next sweep."""
+        """Wait, but not past the next sweep; batch what came meanwhile."""
         super().wait_for_and_dispatch_events(min(timeout, SWEEP))
+        while self._to_batch and self._batches < BATCHES:
+            size = min(len(self._to_batch), BATCH_SIZE)
+            batch = [self._to_batch.popleft() for _ in range(size)]
+            self._batches += 1
+            self._submit(batch, self._batch_answered)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End whatever has lasted too long; with force, everything."""
@@ -133,12 +182,16 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
         self.nr_conns = len(self.reception)
 
 
-def _with_waiting_time(application: Application) -> Application:
-    def wrapped(
-        environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
-        whole_at = environ["gunicorn.socket"].whole_at
-        environ[WAITED] = time.monotonic() - whole_at
-        return application(environ, start_response)
+def _finish(exchange: Exchange) -> bool:
+    keeps = exchange.finish()
+    with suppress(OSError):  # a client that is gone is noticed in the loop
+        exchange.connection.flush()
+    return keeps
 
-    return wrapped
+
+def _tried(step: Callable[[], T]) -> T | Exception:
+    """Take a step; one request's mishap must not take its batch along."""
+    try:
+        return step()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is logged
+        return error

@@ -1,9 +1,14 @@
 """Arrivals stored, those that come at the same time in one transaction."""
 
+from typing import TypeAlias
+
 from bridge.model import Arrival, Stored
 from bridge.store.arrivals import write_arrivals
 from bridge.store.database import TIMEOUT, Database
-from bridge.store.grouping import Grouping
+from bridge.store.grouping import Grouping, Ticket
+
+#: An arrival, and the id of the stored event that is decided again with it.
+Entry: TypeAlias = tuple[Arrival, str | None]
 
 
 class Commits:
@@ -39,4 +44,14 @@ class Commits:
             StoreUnavailable: It was not stored in time. Only when its commit was
                 already under way then may it be found stored later.
         """
-        return self._group.add((arrival, again), timeout)
+        return self.enlist(arrival, timeout=timeout, again=again).wait()
+
+    def enlist(
+        self, arrival: Arrival, *, timeout: float = TIMEOUT, again: str | None = None
+    ) -> Ticket[Entry, Stored]:
+        """Queue one arrival for the next transaction, as `add` does, without waiting.
+
+        Nothing is written before somebody waits, so that one thread can queue several
+        and have them share a transaction. Every ticket must be waited for.
+        """
+        return self._group.enlist((arrival, again), timeout)

@@ -1,8 +1,8 @@
-"""Group commit: threads that store at the same time share one transaction.
+"""Group commit: what is stored at the same time shares one transaction.
 
-Leader and followers, without a thread of its own: whoever finds nobody leading waits
-for the turn to write, takes everything that queued up meanwhile, writes it, and hands
-the lead to the next in line. What is written is its user's business.
+Leader and followers, without a thread of its own: whoever waits and finds nobody
+leading waits for the turn to write, takes everything that queued up meanwhile, writes
+it, and hands the lead to the next who waits. What is written is its user's business.
 """
 
 import time
@@ -33,15 +33,35 @@ class _State(Enum):
     DONE = auto()
 
 
-class _Entry(Generic[Item, Result]):
-    """One caller's item on its way into a transaction."""
+class Ticket(Generic[Item, Result]):
+    """One caller's item on its way into a transaction.
 
-    __slots__ = ("error", "item", "results", "signal", "state", "until")
+    Args:
+        group: Will write it.
+        item: What to store.
+        until: Monotonic time at which it counts as not stored.
+    """
 
-    def __init__(self, item: Item, until: float) -> None:
+    __slots__ = (
+        "_group",
+        "error",
+        "is_awaited",
+        "item",
+        "results",
+        "signal",
+        "state",
+        "until",
+    )
+
+    def __init__(
+        self, group: "Grouping[Item, Result]", item: Item, until: float
+    ) -> None:
+        self._group = group
         self.item = item
         self.until = until
         self.state = _State.WAITING
+        #: Whether somebody waits for it, and could therefore lead.
+        self.is_awaited = False
         #: The one result, once there is one.
         self.results: tuple[Result, ...] = ()
         self.error: StoreUnavailable | None = None
@@ -49,17 +69,25 @@ class _Entry(Generic[Item, Result]):
         self.signal = Lock()
         self.signal.acquire()
 
-    def wake(self) -> None:
-        # A leader may come here unasked, with its time over or as the first.
-        if self.signal.locked():
-            self.signal.release()
+    def wait(self) -> Result:
+        """Return what became of it; it is on disk then.
 
-    def result(self) -> Result:
+        Raises:
+            StoreUnavailable: It was not stored in time. Only when its commit was
+                already under way then may it be found stored later.
+        """
+        self._group.finish(self)
         if not self.results:
             reason = "nothing was stored" if self.error is None else self.error.reason
             # A new one: an exception raised in several threads mixes their tracebacks.
             raise StoreUnavailable(reason) from self.error
         return self.results[0]
+
+    def wake(self) -> None:
+        """Have the one who waits look again."""
+        # A leader may come here unasked, with its time over or as the first.
+        if self.signal.locked():
+            self.signal.release()
 
 
 class Grouping(Generic[Item, Result]):
@@ -82,7 +110,7 @@ class Grouping(Generic[Item, Result]):
     def forget_threads(self) -> None:
         """Start with nobody waiting, as in the child of a fork."""
         self._mutex = Lock()
-        self._waiting: deque[_Entry[Item, Result]] = deque()
+        self._waiting: deque[Ticket[Item, Result]] = deque()
         self._is_led = False
 
     @property
@@ -101,49 +129,61 @@ class Grouping(Generic[Item, Result]):
             StoreUnavailable: It was not stored in time. Only when its commit was
                 already under way then may it be found stored later.
         """
-        entry: _Entry[Item, Result] = _Entry(item, time.monotonic() + timeout)
-        with self._mutex:
-            self._waiting.append(entry)
-            is_first = not self._is_led
-            if is_first:
-                self._is_led = True
-                entry.state = _State.LEADING
-        if not is_first:
-            self._follow(entry)
-        if entry.state is _State.LEADING:
-            self._lead(entry)
-        return entry.result()
+        return self.enlist(item, timeout).wait()
 
-    def _follow(self, entry: _Entry[Item, Result]) -> None:
+    def enlist(self, item: Item, timeout: float = TIMEOUT) -> Ticket[Item, Result]:
+        """Queue one item for the next transaction, as `add` does, without waiting.
+
+        Nothing is written before somebody waits, so that one thread can queue several
+        and have them share a transaction. Every ticket must be waited for.
+        """
+        ticket = Ticket(self, item, time.monotonic() + timeout)
+        with self._mutex:
+            self._waiting.append(ticket)
+        return ticket
+
+    def finish(self, ticket: Ticket[Item, Result]) -> None:
+        """Return when a ticket's fate is decided."""
+        with self._mutex:
+            ticket.is_awaited = True
+            if ticket.state is _State.WAITING and not self._is_led:
+                self._is_led = True
+                ticket.state = _State.LEADING
+        if ticket.state is not _State.LEADING:
+            self._follow(ticket)
+        if ticket.state is _State.LEADING:
+            self._lead(ticket)
+
+    def _follow(self, ticket: Ticket[Item, Result]) -> None:
         """Wait to be done, or to be told to lead."""
-        if entry.signal.acquire(timeout=max(0.0, entry.until - time.monotonic())):
+        if ticket.signal.acquire(timeout=max(0.0, ticket.until - time.monotonic())):
             return
         with self._mutex:
-            if entry.state is _State.WAITING:
-                self._waiting.remove(entry)
+            if ticket.state is _State.WAITING:
+                self._waiting.remove(ticket)
                 return
-            if entry.state is _State.LEADING:
+            if ticket.state is _State.LEADING:
                 return
-        if entry.state is _State.TAKEN and not entry.signal.acquire(timeout=GRACE):
+        if ticket.state is _State.TAKEN and not ticket.signal.acquire(timeout=GRACE):
             raise StoreUnavailable("the commit did not end in time")
 
-    def _lead(self, entry: _Entry[Item, Result]) -> None:
+    def _lead(self, ticket: Ticket[Item, Result]) -> None:
         """Write for everybody who waits, then hand over."""
-        batch: list[_Entry[Item, Result]] = []
+        batch: list[Ticket[Item, Result]] = []
         try:
-            timeout = entry.until - time.monotonic()
+            timeout = ticket.until - time.monotonic()
             with self._database.write(timeout) as tx:
                 batch = self._take()
                 results = self._write(tx, [one.item for one in batch])
             _finish(batch, results)
         except Refused as error:
-            self._write_singly(batch or [entry], error)
+            self._write_singly(batch or [ticket], error)
         except StoreUnavailable as error:
-            _fail(batch or [entry], error)
+            _fail(batch or [ticket], error)
         finally:
-            self._hand_over(entry, batch)
+            self._hand_over(ticket, batch)
 
-    def _take(self) -> list[_Entry[Item, Result]]:
+    def _take(self) -> list[Ticket[Item, Result]]:
         with self._mutex:
             size = min(LIMIT, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
@@ -152,7 +192,7 @@ class Grouping(Generic[Item, Result]):
             return batch
 
     def _write_singly(
-        self, batch: Sequence[_Entry[Item, Result]], error: StoreUnavailable
+        self, batch: Sequence[Ticket[Item, Result]], error: StoreUnavailable
     ) -> None:
         """Let one bad item fail alone."""
         if len(batch) == 1:
@@ -167,7 +207,7 @@ class Grouping(Generic[Item, Result]):
                 _fail([one], own)
 
     def _hand_over(
-        self, entry: _Entry[Item, Result], batch: Sequence[_Entry[Item, Result]]
+        self, ticket: Ticket[Item, Result], batch: Sequence[Ticket[Item, Result]]
     ) -> None:
         """Leave nobody waiting for a leader who is gone, whatever happened to it."""
         _fail(
@@ -175,24 +215,24 @@ class Grouping(Generic[Item, Result]):
             StoreUnavailable("the commit broke off"),
         )
         with self._mutex:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            if not self._waiting:
-                self._is_led = False
-                return
-            follower = self._waiting[0]
-            follower.state = _State.LEADING
-            follower.wake()
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            # One that is not awaited yet leads, if it still has to, when it is.
+            follower = next((one for one in self._waiting if one.is_awaited), None)
+            self._is_led = follower is not None
+            if follower is not None:
+                follower.state = _State.LEADING
+                follower.wake()
 
 
-def _finish(batch: Sequence[_Entry[Item, Result]], results: Sequence[Result]) -> None:
+def _finish(batch: Sequence[Ticket[Item, Result]], results: Sequence[Result]) -> None:
     for one, result in zip(batch, results, strict=True):
         one.results = (result,)
         one.state = _State.DONE
         one.wake()
 
 
-def _fail(batch: Sequence[_Entry[Item, Result]], error: StoreUnavailable) -> None:
+def _fail(batch: Sequence[Ticket[Item, Result]], error: StoreUnavailable) -> None:
     for one in batch:
         one.error = error
         one.state = _State.DONE

@@ -4,14 +4,17 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from bridge import log as logs
 from bridge.errors import SignatureError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 log = logs.get(__name__)
 
@@ -29,7 +32,29 @@ def install(app: Flask) -> None:
     app.after_request(_tell_name)
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(SignatureError, _not_authentic)
-    app.register_error_handler(StoreUnavailable, _not_stored)
+    app.register_error_handler(StoreUnavailable, _not_available)
+
+
+class Awaited(Response):
+    """An answer that is known only when the server asks for it.
+
+    A server may therefore begin several requests before it waits for the first.
+
+    Args:
+        finish: Makes the answer; outside the request, so it takes along what it needs.
+    """
+
+    def __init__(self, finish: Callable[[], Response]) -> None:
+        super().__init__()
+        self._finish = finish
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Wait, then answer, with the request id that this answer was given."""
+        answer = self._finish()
+        answer.headers["X-Request-Id"] = self.headers["X-Request-Id"]
+        yield from answer(environ, start_response)
 
 
 def as_json(content: Mapping[str, Any], status: int = 200) -> Response:
@@ -96,8 +121,13 @@ def _log_refusal(level: int, status: int, reason: str) -> None:
     )
 
 
-def _not_stored(error: StoreUnavailable) -> Response:
-    log.error("store.unavailable", reason=error.reason, request_id=g.request_id)
+def _not_available(error: StoreUnavailable) -> Response:
+    return not_stored(error, g.request_id)
+
+
+def not_stored(error: StoreUnavailable, request_id: str) -> Response:
+    """Have the sender come again."""
+    log.error("store.unavailable", reason=error.reason, request_id=request_id)
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = "nothing was stored; send it again"
     return problem(503, "Service Unavailable", detail, headers)

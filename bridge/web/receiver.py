@@ -1,19 +1,24 @@
 """The doors through which webhooks come in: prove, store, answer 202."""
 
+import time
+from functools import partial
+
 from flask import Blueprint, Response, g, request
 
 from bridge import log as logs
 from bridge.capture import KEPT_HEADERS, kept_headers
 from bridge.config import Config
 from bridge.errors import StoreUnavailable
-from bridge.intake import STORE_TIMEOUT, Intake
+from bridge.intake import STORE_TIMEOUT, Intake, Pending
 from bridge.model import ENDPOINTS, Capture
-from bridge.server.worker import WAITED
-from bridge.web.answers import as_json
+from bridge.server.exchange import WHOLE_AT
+from bridge.web.answers import Awaited, as_json, not_stored
 from bridge.web.proof import Proof
 
 log = logs.get(__name__)
 
+#: Where the paths begin at which webhooks come in.
+DOORS = ("/webhooks/voucherify", "/api/")
 _MEDIA = ",".join(endpoint.removesuffix("/target") for endpoint in ENDPOINTS)
 
 
@@ -51,19 +56,28 @@ def _proven(proof: Proof, door: str | None = None) -> Capture:
 
 
 def _store(intake: Intake, capture: Capture) -> Response:
-    """Store a proven webhook and say what became of it.
+    """Begin to store a proven webhook; the answer says what became of it.
 
     Raises:
         StoreUnavailable: It is not stored.
     """
-    waited: float = request.environ.get(WAITED, 0.0)
+    now = time.monotonic()
+    waited: float = now - request.environ.get(WHOLE_AT, now)
     if waited >= STORE_TIMEOUT:
         raise StoreUnavailable(f"the request waited {waited:.1f} s for a thread")
-    stored = intake.receive(capture, timeout=STORE_TIMEOUT - waited)
+    pending = intake.begin(capture, timeout=STORE_TIMEOUT - waited)
+    return Awaited(partial(_answer, pending, g.request_id))
+
+
+def _answer(pending: Pending, request_id: str) -> Response:
+    try:
+        stored = pending.wait()
+    except StoreUnavailable as error:
+        return not_stored(error, request_id)
     content = {
         "event_id": stored.event_id,
         "status": stored.status.value,
         "deliveries": list(stored.deliveries),
     }
-    log.info("event.received", **content, reason=stored.reason, request_id=g.request_id)
+    log.info("event.received", **content, reason=stored.reason, request_id=request_id)
     return as_json(content, 202)

@@ -8,14 +8,20 @@ from hashlib import sha256
 from typing import Any
 
 from bridge import log
+from bridge.server.exchange import WHOLE_AT, Application
 from bridge.server.reception import Limits
 from bridge.server.settings import Receivers
-from bridge.server.worker import WAITED, Application
+
+#: Where the paths begin whose requests are begun together.
+BATCHED = "/batched/"
 
 
 def application(
     environ: dict[str, Any], start_response: Callable[..., Any]
 ) -> Iterable[bytes]:
+    came = time.monotonic()
+    if environ["PATH_INFO"].startswith(BATCHED):
+        return together(environ, start_response)
     body = environ["wsgi.input"].read()
     path = environ["PATH_INFO"]
     if path.startswith("/slow"):
@@ -27,13 +33,37 @@ def application(
         "path": path,
         "length": len(body),
         "sha256": sha256(body).hexdigest(),
-        "waited": environ[WAITED],
+        "waited": came - environ[WHOLE_AT],
         "padding": "x" * (4_000_000 if path == "/big" else 0),
     }
     answer = json.dumps(content).encode()
     headers = [("Content-Length", str(len(answer)))]
     start_response("200 OK", [*headers, ("Content-Type", "application/json")])
     return [answer]
+
+
+def together(
+    environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    """Answer, when it is read, how many requests had been begun by then."""
+    path = environ["PATH_INFO"]
+    _begun.append(path)
+    if path.endswith("/unbegun"):
+        raise ZeroDivisionError
+    return _finish(path, start_response)
+
+
+def _finish(path: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if path.endswith("/slow"):
+        time.sleep(0.6)
+    if path.endswith("/unfinished"):
+        raise ZeroDivisionError
+    answer = json.dumps({"begun": len(_begun)}).encode()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    yield answer
+
+
+_begun: list[str] = []
 
 
 def load() -> Application:
@@ -49,4 +79,5 @@ if __name__ == "__main__":
         processes=settings.pop("processes", 1),
         threads=settings.pop("threads", 4),
         limits=Limits(**settings),
+        batched=(BATCHED,),
     ).run()

@@ -246,3 +246,29 @@ def test_silent_connections_make_room_for_new_ones(small: Small) -> None:
         server.connect()
     assert first.ends()
     assert server.connect().post(b"whole").status == 200
+
+
+def test_requests_that_wait_together_are_begun_before_the_first_is_finished(
+    small: Small,
+) -> None:
+    server = small(threads=4)
+    first, second, *peers = (server.connect() for _ in range(10))
+    # As many batches as there may be at once, each kept busy by one slow request.
+    first.send(b"GET /batched/slow HTTP/1.1\r\n\r\n")
+    assert second.post(b"", "/batched/one").content == {"begun": 2}
+    second.send(b"GET /batched/slow HTTP/1.1\r\n\r\n")
+    for peer in peers:
+        peer.send(b"GET /batched/one HTTP/1.1\r\n\r\n")
+    begun = [peer.answer().content["begun"] for peer in peers]
+    assert max(begun) == 3 + len(peers)
+    assert begun.count(max(begun)) > 1
+
+
+@pytest.mark.parametrize("fault", ["unbegun", "unfinished"])
+def test_one_failure_in_a_batch_is_one_500(small: Small, fault: str) -> None:
+    server = small(threads=4)
+    peers = [server.connect() for _ in range(12)]
+    for number, peer in enumerate(peers):
+        path = f"/batched/{fault if number == 6 else 'one'}"
+        peer.send(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+    assert [peer.answer().status for peer in peers] == [200] * 6 + [500] + [200] * 5

@@ -84,6 +84,28 @@ def test_threads_that_wait_together_share_one_commit(
     assert ids(store) == results
 
 
+def test_one_thread_has_several_arrivals_share_a_commit(
+    store: Store,
+    transactions: Callable[[], int],
+    new_arrival: Callable[..., Arrival],
+) -> None:
+    before = transactions()
+    tickets = [store.commits.enlist(new_arrival()) for _ in range(8)]
+    assert transactions() == before
+    stored = {ticket.wait().event_id for ticket in tickets}
+    assert transactions() - before == 1
+    assert ids(store) == stored
+
+
+def test_whoever_waits_first_writes_what_nobody_waits_for_yet(
+    store: Store, new_arrival: Callable[..., Arrival]
+) -> None:
+    early, late = store.commits.enlist(new_arrival()), new_arrival()
+    assert store.commits.add(late).event_id == late.id
+    assert ids(store) == {early.item[0].id, late.id}
+    assert early.wait().event_id == early.item[0].id
+
+
 def test_leader_that_gets_no_turn_is_refused_in_time_and_never_written(
     store: Store,
     another_store: Callable[[], Store],

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.config import Condition, Route
-from bridge.intake import Intake
+from bridge.intake import Intake, Pending
 from bridge.model import Arrival, Capture, EventStatus, Stored
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "voucherify"
@@ -30,7 +30,7 @@ def new_ids() -> Iterator[str]:
     return (f"id-{number}" for number in count(1))
 
 
-def refuse(arrival: Arrival, *, timeout: float, again: str | None) -> Stored:
+def refuse(arrival: Arrival, *, timeout: float, again: str | None) -> Pending:
     raise AssertionError((arrival, timeout, again))
 
 
@@ -140,17 +140,28 @@ def test_the_vouchers_expiry_is_read_where_it_can_be(
     assert arrival.deliveries[0].voucher_expires_at == expected
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a store makes of an arrival, without one."""
+
+    stored: Stored
+
+    def wait(self) -> Stored:
+        return self.stored
+
+
 def test_what_is_decided_is_stored_within_the_time_given() -> None:
     calls = []
 
-    def add(arrival: Arrival, *, timeout: float, again: str | None) -> Stored:
+    def enlist(arrival: Arrival, *, timeout: float, again: str | None) -> Pending:
         calls.append((timeout, again))
-        return Stored(
+        stored = Stored(
             event_id=arrival.id, status=arrival.status, reason=None, deliveries=()
         )
+        return Known(stored)
 
-    stored = Intake((ROUTE,), add, lambda: "id").receive(
+    pending = Intake((ROUTE,), enlist, lambda: "id").begin(
         sample("01"), timeout=2.5, again="event-1"
     )
-    assert stored.status is EventStatus.STORED
+    assert pending.wait().status is EventStatus.STORED
     assert calls == [(2.5, "event-1")]
