@@ -5,13 +5,11 @@ children are given what makes their parts, and make them after the fork.
 """
 
 import gc
-import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Event
 
 from gunicorn.util import parse_address
 
@@ -20,7 +18,7 @@ from bridge.config import Config
 from bridge.errors import BridgeError, ConfigError, Problem
 from bridge.server.children import Child, Children, run_once
 from bridge.server.exchange import Application
-from bridge.server.lifeline import STOP_SIGNALS
+from bridge.server.lifeline import stop_event
 from bridge.server.reception import Limits
 from bridge.server.settings import Receivers
 
@@ -99,7 +97,7 @@ def work(parts: Parts) -> int:
     """
     if status := _prepare(parts):
         return status
-    parts.deliver(_stop_event())
+    parts.deliver(stop_event())
     return 0
 
 
@@ -152,24 +150,5 @@ def _receive(receivers: Callable[..., Receivers], listener: socket.socket) -> in
 def _deliver(parts: Parts, listener: socket.socket) -> int:
     """Live as the delivering process."""
     listener.close()
-    parts.deliver(_stop_event())
+    parts.deliver(stop_event())
     return 0
-
-
-def _stop_event() -> Event:
-    """Make an event that stop signals set.
-
-    Not in the handler itself: it may run while the same thread holds the event's lock,
-    and would wait for itself. Adding to this queue is safe in the middle of anything.
-    """
-    stop = Event()
-    signals: SimpleQueue[int] = SimpleQueue()
-
-    def wait() -> None:
-        signals.get()
-        stop.set()
-
-    Thread(target=wait, name="stop", daemon=True).start()
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda one, _: signals.put(one))
-    return stop

@@ -28,7 +28,9 @@ PACE = 0.01
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
 #: After the stop, seconds until open calls are abandoned in doubt.
-DRAIN = 18.0
+DRAIN = 20.0
+#: After that, seconds in which the store is asked again to take what became of them.
+LAST_WORDS = 3.0
 #: Wait before another round when the store did not take the last one, in seconds.
 STORE_PAUSE = 0.5
 #: Most deliveries in doubt decided in one round.
@@ -195,5 +197,6 @@ class Coordinator:
             for claim in self._inflight.values()
             if claim.delivery_id not in done
         ]
-        if self._back:
-            self._round()
+        until = time.monotonic() + LAST_WORDS
+        while self._back and not self._round() and time.monotonic() < until:
+            time.sleep(STORE_PAUSE)

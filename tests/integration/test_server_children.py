@@ -1,12 +1,17 @@
 import os
 import signal
 import socket
+import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.server.children import MAX_DEATHS, Child, Children, run_once
+from bridge.server.children import MAX_DEATHS, Child, Children, fork, run_once
+from bridge.server.lifeline import stop_event
 from bridge.server.processes import address_of, listen
 
 pytestmark = pytest.mark.integration
@@ -48,6 +53,32 @@ def test_a_child_may_leave_by_system_exit(code: object, status: int) -> None:
 
 def test_a_failing_child_leaves_with_status_1() -> None:
     assert run_once(lambda: 1 // 0) == 1
+
+
+def test_a_stop_signal_never_leaves_a_waiting_process_behind() -> None:
+    # Waits so short that the signal comes while one is about to end.
+    def live(said: int) -> int:
+        stop, queue = stop_event(), SimpleQueue[int]()
+        os.write(said, b"x")
+        while not stop.is_set():
+            with suppress(Empty):
+                queue.get(timeout=0.0001)
+        return 0
+
+    for _ in range(50):
+        heard, said = os.pipe()
+        pid = fork(partial(live, said))
+        os.read(heard, 1)
+        os.close(heard)
+        os.close(said)
+        os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + 10
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > until:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                pytest.fail("it still waits")
+            time.sleep(0.001)
 
 
 def test_a_port_is_bound_and_named() -> None:

@@ -307,6 +307,37 @@ def test_a_store_that_is_away_for_a_while_loses_no_result(
     assert attempts.sent == [one]
 
 
+def test_the_last_words_of_a_worker_are_said_again(
+    start: Start,
+    put: Callable[..., str],
+    real: Store,
+    attempts: Attempts,
+    eventually: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coordinator, "DRAIN", 0.0)
+    write, begun, go, refused = real.write, Event(), Event(), Event()
+
+    def refuse(*arguments: Any) -> Any:
+        if begun.is_set() and not refused.is_set():
+            refused.set()
+            raise StoreUnavailable("the disk is full")
+        return write(*arguments)
+
+    def wait(_: Claim) -> None:
+        stops[0].set()
+        begun.set()
+        go.wait(20)
+
+    monkeypatch.setattr(real, "write", refuse)
+    attempts.before_send = wait
+    stops = [start(threads=1)]
+    one = put()
+    eventually(lambda: status(real, one) == "in_doubt")
+    go.set()
+    assert refused.is_set()
+
+
 def test_retries_and_fresh_ones_share_the_slots(
     start: Start,
     put: Callable[..., str],
