@@ -6,14 +6,16 @@ The clock and the random generator enter the program here.
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from random import Random, SystemRandom
-from threading import Event
+from threading import Event, Thread
 
 from bridge.config import Config
 from bridge.dispatch import Dispatch
 from bridge.http import Http
 from bridge.intake import Intake
 from bridge.iterable import Client
+from bridge.lookout import Lookout
 from bridge.rendering import Templates
 from bridge.senders import Senders
 from bridge.store import Store, new_id, open_store
@@ -76,6 +78,9 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
     coordinator = Coordinator(
         config, bridge.store, senders=senders, threads=threads, stop=stop
     )
+    lookout = Lookout(config, bridge.store)
+    watch = partial(lookout.run, stop, then=lambda _: None)
+    Thread(target=watch, name="lookout", daemon=True).start()
     try:
         coordinator.run()
     finally:

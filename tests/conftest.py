@@ -8,7 +8,17 @@ import pytest
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 #: Variables the program reads; a developer's own must not leak into a test.
-OURS = ("BRIDGE_", "VOUCHERIFY_", "ITERABLE_", "LOG_", "DATABASE_URL", "PORT", "WEB_C")
+OURS = (
+    "ALERT_",
+    "BRIDGE_",
+    "DATABASE_URL",
+    "DYNO",
+    "ITERABLE_",
+    "LOG_",
+    "PORT",
+    "VOUCHERIFY_",
+    "WEB_C",
+)
 
 
 @pytest.fixture(autouse=True)

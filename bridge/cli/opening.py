@@ -32,6 +32,7 @@ def set_up_log(loaded: Config, *, is_quiet: bool) -> None:
         *secrets.inbound,
         *secrets.iterable,
         loaded.iterable.api_key,
+        loaded.metrics.token,
     )
     if is_quiet:
         log.setup("WARNING", "text", hidden)

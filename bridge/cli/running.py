@@ -7,7 +7,7 @@ from types import ModuleType
 
 import click
 
-from bridge import bootstrap, checks, config
+from bridge import bootstrap, checks, config, metrics
 from bridge.cli.frame import Command, config_path
 from bridge.cli.opening import set_up_log, settings
 from bridge.cli.printing import talk
@@ -63,13 +63,22 @@ def serve(
     click.get_current_context().exit(status)
 
 
-@click.command(cls=Command, example="reward-bridge worker --threads 32")
+@click.command(
+    cls=Command,
+    example="reward-bridge worker --threads 32\n"
+    "reward-bridge worker --state 127.0.0.1:9100",
+)
 @_threads
-def worker(threads: int) -> None:
+@click.option(
+    "--state",
+    metavar="ADDRESS",
+    help="host:port at which to answer /healthz, /readyz and /metrics.",
+)
+def worker(threads: int, state: str | None) -> None:
     """Deliver only; any number of workers, on any number of machines, may run."""
     loaded = _checked("deliver")
     server = _server()
-    status = server.work(_parts(server, loaded, threads))
+    status = server.work(_parts(server, loaded, threads), bind=state)
     click.get_current_context().exit(status)
 
 
@@ -87,11 +96,13 @@ def migrate() -> None:
 
 
 def _parts(server: ModuleType, loaded: Config, threads: int) -> object:
-    """Say what the processes are made of."""
+    """Say what the processes are made of, all of which count together."""
     web = import_module("bridge.web")
+    metrics.share([route.name for route in loaded.routes])
     return server.Parts(
         prepare=partial(bootstrap.prepare, loaded),
         application=lambda: web.create_app(bootstrap.build(loaded)),
+        state=lambda: web.create_state_app(bootstrap.build(loaded)),
         batched=web.DOORS,
         deliver=lambda stop: bootstrap.deliver(loaded, threads=threads, stop=stop),
     )

@@ -18,6 +18,7 @@ from bridge.config.settings import (
     Config,
     Iterable,
     Log,
+    Metrics,
     Receive,
     Retry,
     Role,
@@ -202,6 +203,11 @@ def _build(
         log=Log(
             level=settings.get("LOG_LEVEL", "INFO").upper(),
             format="text" if settings.get("LOG_FORMAT").lower() == "text" else "json",
+        ),
+        metrics=Metrics(
+            token=settings.get("BRIDGE_METRICS_TOKEN"),
+            # A web dyno of Heroku's is always in the public's reach.
+            is_open=not settings.get("DYNO"),
         ),
     )
 

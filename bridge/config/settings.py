@@ -97,6 +97,16 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Who may see the page of metrics."""
+
+    #: Demanded of everybody; empty for none.
+    token: str = field(repr=False, default="")
+    #: Whether anybody may see it where there is no token.
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
     """What proves a sender; several of a kind while one replaces another."""
 
@@ -120,6 +130,7 @@ class Config:
     port: int
     processes: int
     log: Log
+    metrics: Metrics
 
     def route(self, name: str) -> Route | None:
         """Find a route by its name or an earlier one."""

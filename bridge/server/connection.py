@@ -1,7 +1,6 @@
 """One client's socket, with what came in and what must still go out; never blocks."""
 
 import json
-import secrets
 import socket
 import time
 from enum import StrEnum
@@ -140,7 +139,7 @@ class Connection:
         self.socket.shutdown(socket.SHUT_WR)
 
 
-def answer_to(refusal: Refusal) -> bytes:
+def answer_to(refusal: Refusal, request_id: str) -> bytes:
     """Write a refusal as a whole response, the last of its connection.
 
     References:
@@ -155,7 +154,7 @@ def answer_to(refusal: Refusal) -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
-        f"X-Request-Id: {secrets.token_hex(16)}",
+        f"X-Request-Id: {request_id}",
     ]
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
         head.append("Retry-After: 10")

@@ -21,6 +21,7 @@ from bridge.server.exchange import Application
 from bridge.server.lifeline import stop_event
 from bridge.server.reception import Limits
 from bridge.server.settings import Receivers
+from bridge.server.state import show_state
 
 log = logs.get(__name__)
 
@@ -39,6 +40,8 @@ class Parts:
     application: Callable[[], Application]
     #: Delivers until the event is set.
     deliver: Callable[[Event], None]
+    #: Makes the application that tells how a `worker` does.
+    state: Callable[[], Application]
     #: Beginnings of the paths whose requests wait together: see `Receivers`.
     batched: tuple[str, ...] = ()
 
@@ -89,14 +92,25 @@ def serve(
     return Children(children, on_stop=listener.close).run()
 
 
-def work(parts: Parts) -> int:
+def work(parts: Parts, *, bind: str | None = None) -> int:
     """Deliver until told to stop, in this process.
+
+    Args:
+        parts: What to run.
+        bind: Where to tell how things are, as of `serve`; None for nowhere.
 
     Returns:
         The exit status.
+
+    Raises:
+        ConfigError: The address cannot be had.
     """
+    listener = None if bind is None else listen(bind)
     if status := _prepare(parts):
         return status
+    if listener is not None:
+        log.info("server.listening", address=address_of(listener), deliver=True)
+        show_state(parts.state(), listener)
     parts.deliver(stop_event())
     return 0
 

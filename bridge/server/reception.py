@@ -3,6 +3,7 @@
 Nothing here blocks, and nothing here is called by two threads at once.
 """
 
+import secrets
 import selectors
 import socket
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from gunicorn.config import Config
 
 from bridge import log as logs
+from bridge import metrics
 from bridge.server.connection import Connection, Phase, answer_to
 from bridge.server.framing import Inbox, Refusal
 
@@ -192,9 +194,16 @@ class Reception:
 
     def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Answer without the application, and end the connection."""
-        log.info("request.refused", status=refusal.status, reason=refusal.detail)
+        request_id = secrets.token_hex(16)
+        log.info(
+            "request.refused",
+            status=refusal.status,
+            reason=refusal.detail,
+            request_id=request_id,
+        )
+        metrics.refused(refusal.status)
         connection.keeps = False
-        connection.sock.sendall(answer_to(refusal))
+        connection.sock.sendall(answer_to(refusal, request_id))
         self._reply(connection)
 
     def _reply(self, connection: Connection) -> None:

@@ -15,6 +15,7 @@ from bridge.store.answers import (
 from bridge.store.commits import Commits
 from bridge.store.database import Tx
 from bridge.store.doubts import Doubt
+from bridge.store.figures import Figures
 from bridge.store.gates import DESTINATION, Gates
 from bridge.store.ledger import Ledger
 from bridge.store.queue import Queue
@@ -29,6 +30,7 @@ __all__ = [
     "Doubt",
     "EventFilter",
     "EventRow",
+    "Figures",
     "Gates",
     "Health",
     "Ledger",

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from threading import Lock
 from typing import Generic, TypeVar
 
+from bridge import metrics
 from bridge.errors import StoreUnavailable
 from bridge.store.database import TIMEOUT, Database, Refused, Tx
 
@@ -226,6 +227,7 @@ class Grouping(Generic[Item, Result]):
 
 
 def _finish(batch: Sequence[Ticket[Item, Result]], results: Sequence[Result]) -> None:
+    metrics.COMMIT_WEBHOOKS.observe(len(batch))
     for one, result in zip(batch, results, strict=True):
         one.results = (result,)
         one.state = _State.DONE

@@ -18,6 +18,7 @@ from bridge.store.answers import (
     Story,
 )
 from bridge.store.database import AnyRow, Database, Tx
+from bridge.store.figures import Figures, count
 from bridge.store.gates import Gates
 from bridge.store.mending import redeliver, resolve
 from bridge.store.schema import (
@@ -137,6 +138,10 @@ class Ledger:
             by_status=counts,
             gates=gates,
         )
+
+    def figures(self, within: timedelta) -> Figures:
+        """Count what has not ended well, by route; see `figures.count`."""
+        return count(self._database, within)
 
     def waiting_routes(self) -> set[str]:
         """List the routes for which deliveries are pending or in doubt."""

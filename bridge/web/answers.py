@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from bridge import log as logs
+from bridge import metrics
 from bridge.errors import SignatureError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ log = logs.get(__name__)
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 #: Seconds after which a sender whose webhook was not stored may come again.
 RETRY_AFTER = 10
+#: Blueprint of the doors for webhooks.
+WEBHOOKS = "receiver"
 #: As much of a stranger's text as a log line needs.
 _SHOWN = 100
 
@@ -30,6 +33,8 @@ def install(app: Flask) -> None:
     """Give an application its request ids and its error answers."""
     app.before_request(_name_request)
     app.after_request(_tell_name)
+    # It would tell of a fault in words of its own, without the request's id.
+    app.logger.disabled = True
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(SignatureError, _not_authentic)
     app.register_error_handler(StoreUnavailable, _not_available)
@@ -97,7 +102,11 @@ def _http_problem(error: HTTPException) -> Response:
         if name != "Content-Type"
     }
     status = error.code or 500
-    if status < 500:  # noqa: PLR2004 - the rest is logged where it fails
+    if isinstance(error, InternalServerError):
+        fault = error.original_exception
+        log.error("request.failed", exc_info=fault, request_id=g.request_id)
+        _count(status)
+    else:
         _log_refusal(logging.INFO, status, error.name)
     return problem(status, error.name, error.description or "", headers)
 
@@ -119,15 +128,24 @@ def _log_refusal(level: int, status: int, reason: str) -> None:
         path=request.path[:_SHOWN],
         request_id=g.request_id,
     )
+    _count(status)
+
+
+def _count(status: int) -> None:
+    metrics.refused(status, is_webhook=request.blueprint == WEBHOOKS)
 
 
 def _not_available(error: StoreUnavailable) -> Response:
-    return not_stored(error, g.request_id)
+    is_webhook = request.blueprint == WEBHOOKS
+    return not_stored(error, g.request_id, is_webhook=is_webhook)
 
 
-def not_stored(error: StoreUnavailable, request_id: str) -> Response:
+def not_stored(
+    error: StoreUnavailable, request_id: str, *, is_webhook: bool = True
+) -> Response:
     """Have the sender come again."""
     log.error("store.unavailable", reason=error.reason, request_id=request_id)
+    metrics.refused(503, is_webhook=is_webhook)
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = "nothing was stored; send it again"
     return problem(503, "Service Unavailable", detail, headers)

@@ -3,7 +3,8 @@
 from flask import Flask
 
 from bridge.bootstrap import Bridge
-from bridge.web import answers, health, receiver
+from bridge.lookout import Lookout
+from bridge.web import answers, figures, health, receiver
 
 
 def create_app(bridge: Bridge) -> Flask:
@@ -13,5 +14,22 @@ def create_app(bridge: Bridge) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = bridge.config.receive.max_body_bytes
     answers.install(app)
     app.register_blueprint(receiver.doors(bridge.config, bridge.intake))
-    app.register_blueprint(health.checks(bridge.store))
+    _show_state(app, bridge)
     return app
+
+
+def create_state_app(bridge: Bridge) -> Flask:
+    """Make an application that takes no webhooks and only tells how things are."""
+    app = Flask("bridge.web", static_folder=None, template_folder=None)
+    answers.install(app)
+    _show_state(app, bridge)
+    return app
+
+
+def _show_state(app: Flask, bridge: Bridge) -> None:
+    settings = bridge.config.metrics
+    refresh = Lookout(bridge.config, bridge.store).refresh
+    app.register_blueprint(health.checks(bridge.store))
+    app.register_blueprint(
+        figures.figures(settings.token, is_open=settings.is_open, refresh=refresh)
+    )

@@ -6,13 +6,14 @@ from functools import partial
 from flask import Blueprint, Response, g, request
 
 from bridge import log as logs
+from bridge import metrics
 from bridge.capture import KEPT_HEADERS, kept_headers
 from bridge.config import Config
 from bridge.errors import StoreUnavailable
 from bridge.intake import STORE_TIMEOUT, Intake, Pending
 from bridge.model import ENDPOINTS, Capture
 from bridge.server.exchange import WHOLE_AT
-from bridge.web.answers import Awaited, as_json, not_stored
+from bridge.web.answers import WEBHOOKS, Awaited, as_json, not_stored
 from bridge.web.proof import Proof
 
 log = logs.get(__name__)
@@ -29,7 +30,7 @@ def doors(config: Config, intake: Intake) -> Blueprint:
     at_webhooks = Proof(signers, () if signers else inbound)
     # A distribution that posted to Iterable until today comes with Iterable's key.
     at_targets = Proof(signers, (*inbound, config.iterable.api_key))
-    blueprint = Blueprint("receiver", __name__)
+    blueprint = Blueprint(WEBHOOKS, __name__)
 
     @blueprint.post("/webhooks/voucherify")
     def receive_webhook() -> Response:
@@ -66,14 +67,15 @@ def _store(intake: Intake, capture: Capture) -> Response:
     if waited >= STORE_TIMEOUT:
         raise StoreUnavailable(f"the request waited {waited:.1f} s for a thread")
     pending = intake.begin(capture, timeout=STORE_TIMEOUT - waited)
-    return Awaited(partial(_answer, pending, g.request_id))
+    return Awaited(partial(_answer, pending, now - waited, g.request_id))
 
 
-def _answer(pending: Pending, request_id: str) -> Response:
+def _answer(pending: Pending, whole_at: float, request_id: str) -> Response:
     try:
         stored = pending.wait()
     except StoreUnavailable as error:
         return not_stored(error, request_id)
+    metrics.stored(stored.status, time.monotonic() - whole_at)
     content = {
         "event_id": stored.event_id,
         "status": stored.status.value,

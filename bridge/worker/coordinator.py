@@ -17,7 +17,7 @@ from bridge.model import Claim, Gate
 from bridge.senders import Senders, Task
 from bridge.store import Store, Tx
 from bridge.worker.claiming import Claiming
-from bridge.worker.telling import tell
+from bridge.worker.telling import count, tell
 
 log = logs.get(__name__)
 
@@ -150,7 +150,9 @@ class Coordinator:
         self._back = []
         for result in results:
             self._inflight.pop(result.claim.delivery_id, None)
-            if result.claim.delivery_id in told:
+            is_told = result.claim.delivery_id in told
+            count(result, is_told=is_told)
+            if is_told:
                 tell(result)
         self._senders.shut = frozenset(shut_routes(self._config, gates))
         for task in tasks:

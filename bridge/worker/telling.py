@@ -1,8 +1,9 @@
-"""What the log says of a claim that has ended."""
+"""What log and metrics say of a claim that has ended."""
 
 from bridge import log as logs
+from bridge import metrics
 from bridge.dispatch import Result
-from bridge.model import Cause
+from bridge.model import Cause, DeliveryStatus, next_status
 
 log = logs.get(__name__)
 
@@ -38,3 +39,22 @@ def tell(result: Result) -> None:
     if result.dropped:
         fields["dropped_keys"] = result.dropped
     getattr(log, level)(event, **fields)
+
+
+def count(result: Result, *, is_told: bool) -> None:
+    """Count the call, where there was one, and where it led.
+
+    Args:
+        result: What came back.
+        is_told: Whether the delivery took the step; a call happened all the same.
+    """
+    settlement, claim = result.settlement, result.claim
+    attempt = settlement.attempt
+    if attempt is not None:
+        metrics.attempted(attempt.outcome, attempt.duration)
+    if is_told and settlement.cause is not Cause.UNSENT:
+        status = next_status(DeliveryStatus.SENDING, settlement.cause)
+        ended = claim.claimed_at
+        if attempt is not None:
+            ended = attempt.started_at + attempt.duration
+        metrics.settled(claim.route, status, ended - claim.event_received_at)

@@ -238,7 +238,7 @@ def test_a_request_id_is_kept_if_it_is_sane(
         ("POST", "/api/fax/target", 404),
         ("POST", "/webhooks/voucherify/", 404),
         ("GET", "/", 404),
-        ("GET", "/metrics", 404),
+        ("POST", "/metrics", 405),
     ],
 )
 def test_a_wrong_door_is_a_problem_too(

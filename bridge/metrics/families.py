@@ -1,0 +1,263 @@
+"""What is counted, under which names; labels have only the values listed here.
+
+No label takes a value out of a webhook or an answer: they are the configured routes
+and closed sets of words, so the number of series is known at the start.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+from bridge.metrics.board import Board
+from bridge.model import (
+    TRANSITIONS,
+    Classification,
+    DeliveryStatus,
+    EventStatus,
+    GateState,
+)
+
+#: Stands in a label's values for the names of the configured routes.
+ROUTES = "(routes)"
+#: Stands for the destination's gate and those of the routes.
+GATES = "(gates)"
+#: The route of what waits for a route that is not configured.
+OTHER = "other"
+
+Labels = Mapping[str, Sequence[str]]
+Values = tuple[str, ...]
+
+
+class Family:
+    """Figures of one name; made at import, given their cells by `place`.
+
+    Args:
+        name: As Prometheus shall know it.
+        text: One sentence.
+        labels: The values each label may have.
+    """
+
+    #: Cells for each set of label values.
+    size = 1
+
+    def __init__(self, name: str, text: str, labels: Labels | None = None) -> None:
+        self.name = name
+        self.text = text
+        self.labels = tuple(labels or {})
+        self._allowed = list((labels or {}).values())
+        self._cells: dict[Values, int] = {}
+        self._board: Board | None = None
+
+    def width(self, routes: Sequence[str]) -> int:
+        """Count the cells it needs."""
+        return self.size * sum(1 for _ in self._series(routes))
+
+    def place(self, board: Board, start: int, routes: Sequence[str]) -> None:
+        """Count on this board from now on, from this cell on."""
+        several = enumerate(self._series(routes))
+        self._cells = {one: start + self.size * index for index, one in several}
+        self._board = board
+
+    def cells(self) -> Mapping[Values, int]:
+        """Say where each set of label values has its first cell."""
+        return self._cells
+
+    def _series(self, routes: Sequence[str]) -> Iterator[Values]:
+        known = {
+            ROUTES: [*routes, OTHER],
+            GATES: ["destination", *(f"route:{name}" for name in routes)],
+        }
+        return product(
+            *(
+                known[values] if isinstance(values, str) else values
+                for values in self._allowed
+            )
+        )
+
+    def _cell(self, values: Values) -> int | None:
+        """Find a cell; a route that is not configured counts as `other`."""
+        cell = self._cells.get(values)
+        if cell is None and "route" in self.labels:
+            place = self.labels.index("route")
+            cell = self._cells.get((*values[:place], OTHER, *values[place + 1 :]))
+        return cell
+
+
+class Counter(Family):
+    """What only grows."""
+
+    def inc(self, *values: str, by: float = 1) -> None:
+        """Count; values that no label has are nobody's, and not counted."""
+        cell, board = self._cell(values), self._board
+        if cell is not None and board is not None:
+            with board.lock:
+                board.own[cell] += by
+
+
+class Histogram(Family):
+    """How often a value was how large.
+
+    Args:
+        name: As Prometheus shall know it.
+        text: One sentence.
+        buckets: Upper bounds, ascending, each inclusive.
+    """
+
+    def __init__(self, name: str, text: str, buckets: Sequence[float]) -> None:
+        super().__init__(name, text)
+        self.buckets = tuple(buckets)
+        # One for what is above all bounds, one for the sum.
+        self.size = len(buckets) + 2
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        board = self._board
+        if board is not None:
+            start = self._cells[()]
+            with board.lock:
+                board.own[start + bisect_left(self.buckets, value)] += 1
+                board.own[start + self.size - 1] += value
+
+
+class Gauge(Family):
+    """What is so now, whichever process says it; NaN where nobody knows."""
+
+    def set(self, value: float, *values: str) -> None:
+        """Say how much it is."""
+        cell = self._cell(values)
+        if cell is not None and self._board is not None:
+            self._board.common[cell] = value
+
+    def get(self, *values: str) -> float:
+        """Tell what was said last."""
+        cell = self._cell(values)
+        if cell is None or self._board is None:
+            return math.nan
+        return self._board.common[cell]
+
+    def fill(self, value: float) -> None:
+        """Say the same of every set of labels."""
+        for values in self._cells:
+            self.set(value, *values)
+
+
+#: States of which the store can say cheaply how many there are: those that end well
+#: only grow, and are counted as they come.
+COUNTED_STATES = (
+    DeliveryStatus.PENDING,
+    DeliveryStatus.SENDING,
+    DeliveryStatus.IN_DOUBT,
+    DeliveryStatus.HELD,
+    DeliveryStatus.DEAD,
+    DeliveryStatus.SUPPRESSED,
+    DeliveryStatus.DROPPED,
+    DeliveryStatus.UNDELIVERED,
+)
+#: States an attempt can lead to.
+SETTLED_STATES = tuple(
+    dict.fromkeys(
+        after
+        for (before, _), after in TRANSITIONS.items()
+        if before is DeliveryStatus.SENDING
+    )
+)
+#: Why a request was turned away, by status; any other is `malformed`.
+REFUSALS = {
+    401: "not_authentic",
+    404: "no_such_door",
+    405: "no_such_door",
+    408: "too_slow",
+    413: "too_large",
+    500: "fault",
+    503: "unavailable",
+}
+MALFORMED = "malformed"
+UNKNOWN = "unknown"
+
+_QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+WEBHOOKS = Counter(
+    "bridge_webhooks_total",
+    "Webhooks answered with 202, by what they became.",
+    {"status": tuple(EventStatus)},
+)
+REFUSED = Counter(
+    "bridge_refused_requests_total",
+    "Requests turned away, by reason.",
+    {"reason": tuple(dict.fromkeys((*REFUSALS.values(), MALFORMED)))},
+)
+ANSWER_SECONDS = Histogram(
+    "bridge_answer_seconds",
+    "From a webhook's last byte to its stored answer.",
+    _QUICK,
+)
+COMMIT_WEBHOOKS = Histogram(
+    "bridge_commit_webhooks",
+    "Webhooks that shared one commit.",
+    (1, 2, 4, 8, 16, 32, 64),
+)
+ATTEMPTS = Counter(
+    "bridge_attempts_total",
+    "Calls that were to send a message, by what the answer means.",
+    {"class": (*(one.lower() for one in Classification), UNKNOWN)},
+)
+CALL_SECONDS = Histogram(
+    "bridge_iterable_call_seconds",
+    "Length of the calls that were to send a message.",
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
+)
+RELAY_SECONDS = Histogram(
+    "bridge_webhook_to_iterable_seconds",
+    "From a stored webhook to Iterable's acceptance of its message.",
+    (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60, 300, 1800, 7200, 86400),
+)
+SETTLED = Counter(
+    "bridge_settled_deliveries_total",
+    "Attempts written down, by the state they led to.",
+    {"route": ROUTES, "state": SETTLED_STATES},
+)
+DELIVERIES = Gauge(
+    "bridge_deliveries",
+    "Deliveries in each state that has not ended well.",
+    {"route": ROUTES, "state": COUNTED_STATES},
+)
+DEPTH = Gauge("bridge_queue_depth", "Deliveries that wait to be sent.")
+OLDEST_DUE_SECONDS = Gauge(
+    "bridge_oldest_due_seconds",
+    "How long the oldest due delivery has been due.",
+    {"route": ROUTES},
+)
+GATE_STATE = Gauge(
+    "bridge_gate_state",
+    "1 for the state a gate is in.",
+    {"gate": GATES, "state": tuple(GateState)},
+)
+UPSTREAM_FAILURES = Gauge(
+    "bridge_upstream_failures_in_a_row",
+    "Answers to webhooks since the last 2xx.",
+)
+STORE_UP = Gauge("bridge_store_up", "1 where the store could be read, else 0.")
+LOOKED_AT = Gauge(
+    "bridge_store_looked_at_timestamp_seconds",
+    "When the figures that come from the store were counted.",
+)
+LOOK_SECONDS = Gauge("bridge_store_look_seconds", "How long that took.")
+
+#: What is known only from the store.
+FROM_STORE = (DELIVERIES, DEPTH, OLDEST_DUE_SECONDS, GATE_STATE)
+FAMILIES: tuple[Counter | Histogram | Gauge, ...] = (
+    WEBHOOKS,
+    REFUSED,
+    ANSWER_SECONDS,
+    COMMIT_WEBHOOKS,
+    UPSTREAM_FAILURES,
+    ATTEMPTS,
+    CALL_SECONDS,
+    RELAY_SECONDS,
+    SETTLED,
+    *FROM_STORE,
+    STORE_UP,
+    LOOKED_AT,
+    LOOK_SECONDS,
+)

@@ -1,0 +1,55 @@
+"""What happened, in one call each, for those on whose path every microsecond counts."""
+
+from datetime import timedelta
+
+from bridge.metrics.families import (
+    ANSWER_SECONDS,
+    ATTEMPTS,
+    CALL_SECONDS,
+    MALFORMED,
+    REFUSALS,
+    REFUSED,
+    RELAY_SECONDS,
+    SETTLED,
+    UPSTREAM_FAILURES,
+    WEBHOOKS,
+)
+from bridge.model import DeliveryStatus, EventStatus
+
+#: What a server refuses before it knows the door, and only a webhook can be.
+_LATER_REFUSALS = (408, 413, 503)
+
+
+def stored(status: EventStatus, seconds: float) -> None:
+    """Note a webhook answered with 202, and how long that took."""
+    WEBHOOKS.inc(status)
+    ANSWER_SECONDS.observe(seconds)
+    if UPSTREAM_FAILURES.get():
+        UPSTREAM_FAILURES.set(0)
+
+
+def refused(status: int, *, is_webhook: bool | None = None) -> None:
+    """Note a request turned away.
+
+    Args:
+        status: Of the answer.
+        is_webhook: Whether it came to a door for webhooks; None where the request was
+            refused before that could be told.
+    """
+    REFUSED.inc(REFUSALS.get(status, MALFORMED))
+    if is_webhook or (is_webhook is None and status in _LATER_REFUSALS):
+        # Two processes at once may count one too few: it is a row, not a sum.
+        UPSTREAM_FAILURES.set(UPSTREAM_FAILURES.get() + 1)
+
+
+def attempted(outcome: str, duration: timedelta) -> None:
+    """Note one call; `outcome` is that of `model.Attempt`."""
+    ATTEMPTS.inc(outcome.lower())
+    CALL_SECONDS.observe(duration.total_seconds())
+
+
+def settled(route: str, status: DeliveryStatus, since_webhook: timedelta) -> None:
+    """Note where an attempt led, and how old its webhook was then."""
+    SETTLED.inc(route, status)
+    if status is DeliveryStatus.ACCEPTED:
+        RELAY_SECONDS.observe(since_webhook.total_seconds())
