@@ -1,16 +1,21 @@
 """The threads that make attempts, each at its slot and never past its lease."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from functools import partial
+from queue import SimpleQueue
+from threading import Condition, Event, Lock, Thread
+from typing import TypeVar
 
 from bridge import log as logs
 from bridge.dispatch import Dispatch, Result, abandoned, failed, unsent
 from bridge.gatekeeper import Probe, Probed
 from bridge.model import Blame, Claim
 from bridge.rendering import Payload
+
+T = TypeVar("T")
 
 log = logs.get(__name__)
 
@@ -37,6 +42,31 @@ class Task:
     probes: str | None = None
 
 
+class _Returns:
+    """What the threads hand in and one takes out, several at a time.
+
+    Waking somebody costs about as much as settling a delivery: not for each of them.
+    """
+
+    def __init__(self) -> None:
+        self._results: list[Result | Probed] = []
+        self._least = 1
+        self._changed = Condition(Lock())
+
+    def put(self, result: Result | Probed) -> None:
+        with self._changed:
+            self._results.append(result)
+            if len(self._results) >= self._least:
+                self._changed.notify()
+
+    def take(self, timeout: float, least: int) -> list[Result | Probed]:
+        with self._changed:
+            self._least = least
+            self._changed.wait_for(lambda: len(self._results) >= least, timeout)
+            taken, self._results = self._results, []
+        return taken
+
+
 class Senders:
     """A fixed number of threads; tasks in, results out, nothing shared besides.
 
@@ -50,7 +80,10 @@ class Senders:
         self._dispatch = dispatch
         self._stop = stop
         self._tasks: SimpleQueue[Task | Probe] = SimpleQueue()
-        self._results: SimpleQueue[Result | Probed] = SimpleQueue()
+        self._results = _Returns()
+        #: Held while a payload is made: the threads would only fight for the
+        #: interpreter, and each hand-over costs as much as a part of the work.
+        self._turn = Lock()
         #: Payloads of open calls by delivery id, for those to be abandoned.
         self._open: dict[str, bytes] = {}
         #: How late is too late just now, and since when.
@@ -64,15 +97,14 @@ class Senders:
         """Queue a claim or a probe behind those that are there."""
         self._tasks.put(task)
 
-    def results(self, timeout: float) -> list[Result | Probed]:
-        """Take what has come back, waiting up to `timeout` seconds for the first."""
-        taken: list[Result | Probed] = []
-        try:
-            taken.append(self._results.get(timeout=timeout))
-            while True:
-                taken.append(self._results.get_nowait())
-        except Empty:
-            return taken
+    def results(self, timeout: float, least: int = 1) -> list[Result | Probed]:
+        """Take what has come back.
+
+        Args:
+            timeout: Seconds to wait.
+            least: How many end the waiting.
+        """
+        return self._results.take(timeout, least)
 
     def abandon(self, claim: Claim) -> Result:
         """Settle a claim whose thread will not come back in time."""
@@ -84,32 +116,38 @@ class Senders:
 
     def _serve(self) -> None:
         while True:
-            task = self._tasks.get()
-            # The one place that catches everything: a bug costs one delivery's
-            # time, not the queue.
-            try:
-                result = self._do(task)
-            except Exception as error:
-                if isinstance(task, Probe):
-                    log.exception("probe.failed", gate=task.gate)
-                    continue
-                log.exception("delivery.failed", delivery_id=task.claim.delivery_id)
-                result = self._stumbled(task.claim, error)
-            if isinstance(task, Task) and isinstance(result, Result) and task.probes:
+            with self._turn:
+                task = self._tasks.get()
+                ready = self._guarded(task, partial(self._prepare, task))
+            if isinstance(task, Probe):
+                result = self._guarded(task, partial(self._ask, task))
+            elif isinstance(ready, Payload):
+                result = self._guarded(task, partial(self._send, task, ready))
+            else:
+                result = ready
+            if isinstance(result, Result) and isinstance(task, Task) and task.probes:
                 result = replace(result, probes=task.probes)
-            self._results.put(result)
+            if result is not None:
+                self._results.put(result)
 
-    def _do(self, task: Task | Probe) -> Result | Probed:
-        if isinstance(task, Probe):
-            return Probed(
-                gate=task.gate, outcome=self._dispatch.probe(task.campaign_id)
-            )
-        payload = self._dispatch.prepare(task.claim)
-        if isinstance(payload, Result):
-            return payload
-        if not self._may_start(task):
-            return unsent(task.claim)
-        return self._send(task, payload)
+    def _guarded(self, task: Task | Probe, step: Callable[[], T]) -> T | Result | None:
+        """Take a step; a bug costs one delivery's time, not the queue."""
+        try:
+            return step()
+        # The one place that catches everything.
+        except Exception as error:
+            if isinstance(task, Probe):
+                log.exception("probe.failed", gate=task.gate)
+                return None
+            log.exception("delivery.failed", delivery_id=task.claim.delivery_id)
+            return self._stumbled(task.claim, error)
+
+    def _prepare(self, task: Task | Probe) -> Payload | Result | None:
+        return None if isinstance(task, Probe) else self._dispatch.prepare(task.claim)
+
+    def _ask(self, probe: Probe) -> Probed:
+        outcome = self._dispatch.probe(probe.campaign_id)
+        return Probed(gate=probe.gate, outcome=outcome)
 
     def _may_start(self, task: Task) -> bool:
         wait = task.slot - time.monotonic()
@@ -140,6 +178,8 @@ class Senders:
         return is_late
 
     def _send(self, task: Task, payload: Payload) -> Result:
+        if not self._may_start(task):
+            return unsent(task.claim)
         delivery_id = task.claim.delivery_id
         self._open[delivery_id] = payload.body
         result = self._dispatch.send(task.claim, payload)

@@ -21,9 +21,8 @@ from bridge.worker.telling import count, tell
 
 log = logs.get(__name__)
 
-#: Between two looks at whether another process wrote, in seconds.
-POLL = 0.01
-#: Least time between two rounds, in seconds, while under half of the claims is back.
+#: Longest wait for half of the claims to come back, and between two looks at whether
+#: another process wrote, in seconds.
 PACE = 0.01
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
@@ -105,18 +104,15 @@ class Coordinator:
         return False
 
     def _rest(self) -> None:
-        """Wait for a result, another process's commit, or the time to look again."""
-        began = time.monotonic()
-        while not self._stop.is_set() and not self._back:
-            self._back += self._senders.results(POLL)
-            if self._has_changed() or time.monotonic() >= began + IDLE:
-                break
-        # A round costs as much for one delivery as for several: let some gather.
-        while not self._stop.is_set() and len(self._back) < self._most // 2:
-            left = began + PACE - time.monotonic()
-            if left <= 0:
+        """Wait for results, another process's commit, or the time to look again.
+
+        A round costs as much for one delivery as for several: some are to gather.
+        """
+        until = time.monotonic() + IDLE
+        while not self._stop.is_set() and time.monotonic() < until:
+            self._back += self._senders.results(PACE, least=self._most // 2)
+            if self._back or self._has_changed():
                 return
-            self._back += self._senders.results(left)
 
     def _has_changed(self) -> bool:
         try:
@@ -188,7 +184,7 @@ class Coordinator:
         """Let open calls end, settle them, give the rest back."""
         until = time.monotonic() + DRAIN
         while self._inflight and time.monotonic() < until:
-            self._back += self._senders.results(POLL)
+            self._back += self._senders.results(PACE)
             if self._back and not self._round():
                 time.sleep(STORE_PAUSE)
         if self._inflight:

@@ -1,3 +1,4 @@
+import sys
 import time
 from datetime import UTC, datetime
 from threading import Event
@@ -118,3 +119,41 @@ def test_nobody_passes_a_shut_gate_but_its_probe(senders: Senders, shut: str) ->
     senders.shut = frozenset({shut})
     assert cause(senders, task()) is Cause.UNSENT
     assert cause(senders, task(probes="route:r")) is Cause.ANSWERED_OK
+
+
+def test_results_are_taken_several_at_a_time(senders: Senders) -> None:
+    for number in range(3):
+        senders.submit(task(claim=claim(f"d{number}")))
+    assert len(senders.results(10, least=3)) == 3
+
+
+def test_what_is_back_is_taken_when_the_time_is_over(senders: Senders) -> None:
+    senders.submit(task())
+    assert len(senders.results(0.2, least=2)) == 1
+
+
+class Crowded(Attempts):
+    """Notes how many payloads were being made at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+
+    def prepare(self, claim: Claim) -> Payload:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        # Long enough for the interpreter to give the others their turn.
+        until = time.monotonic() + 4 * sys.getswitchinterval()
+        while time.monotonic() < until:
+            pass
+        self.now -= 1
+        return super().prepare(claim)
+
+
+def test_one_payload_is_made_at_a_time() -> None:
+    crowded = Crowded()
+    senders = Senders(crowded, 4, Event())  # type: ignore[arg-type]
+    for number in range(8):
+        senders.submit(task(claim=claim(f"d{number}")))
+    assert len(senders.results(10, least=8)) == 8
+    assert crowded.most == 1
