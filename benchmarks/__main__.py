@@ -25,7 +25,9 @@ from benchmarks.scenarios import (
 from benchmarks.sender import NANO, Order
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = ("peers", "accept", "relay", "latency")
+#: What is run unless something is named.
+USUAL = ("peers", "accept", "relay", "latency")
+NAMES = (*USUAL, "retention")
 
 
 def scenarios(options: argparse.Namespace) -> list[Scenario]:
@@ -77,6 +79,24 @@ def scenarios(options: argparse.Namespace) -> list[Scenario]:
                 settings, folder, delivers=True
             ),
             baseline=lambda settings, _: programs.inline_script(settings),
+        ),
+        Scenario(
+            name="retention",
+            title="sweeping a ledger of three months, against keeping all",
+            load=Load(
+                count=MOST_WEBHOOKS,
+                seconds=4 if quick else 15,
+                connections=options.connections,
+                rate=options.rate,
+                is_relayed=True,
+            ),
+            rounds=options.rounds or (1 if quick else 5),
+            bridge=lambda settings, folder: programs.sweeping(
+                settings, folder, is_on=True
+            ),
+            baseline=lambda settings, folder: programs.sweeping(
+                settings, folder, is_on=False
+            ),
         ),
     ]
 
@@ -132,7 +152,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Sample]:
         f"fdatasync {about['fdatasync_ms']} ms; {options.processes} processes of "
         f"{options.threads} threads, {options.connections} connections.\n"
     )
-    wanted = options.only or NAMES
+    wanted = options.only or USUAL
     samples: list[Sample] = []
     alone: dict[str, float] = {}
     with Sender() as sender, Sink(options.sink_latency) as sink:

@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field, replace
+from io import StringIO
 from pathlib import Path
 
-from benchmarks import envelopes, processes
+from benchmarks import envelopes, ledger, processes
 
 ROOT = Path(__file__).parent.parent
 #: Seconds from SIGTERM to SIGKILL; the bridge promises to be out within 25.
@@ -24,6 +25,8 @@ routes:
     campaign_id: 16504306
     template: triggered_email.json.j2
 """
+#: For a ledger of three months: the oldest two are removed, the third is blanked.
+SWEEPING = "retention: {blank_after: 1d, remove_after: 30d}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +87,20 @@ def inline_script(settings: Settings) -> Program:
     return _gunicorn("inline script", "inline_script", settings)
 
 
-def bridge(settings: Settings, folder: Path, *, delivers: bool) -> Program:
+def bridge(
+    settings: Settings, folder: Path, *, delivers: bool, more: str = ""
+) -> Program:
     """Make `reward-bridge serve` on a new SQLite file of its own.
 
     Args:
         settings: As for the others.
         folder: A new folder on a real disk, for the file and the configuration.
         delivers: False holds the deliveries in the store.
+        more: Further sections of the configuration.
     """
     config = folder / "config.yaml"
     text = CONFIG.format(templates=ROOT / "templates")
-    config.write_text(text, encoding="utf-8")
+    config.write_text(text + more, encoding="utf-8")
     return Program(
         name="bridge",
         command=(
@@ -112,6 +118,19 @@ def bridge(settings: Settings, folder: Path, *, delivers: bool) -> Program:
             "ITERABLE_API_KEY": "benchmark-key",
         },
     )
+
+
+def sweeping(settings: Settings, folder: Path, *, is_on: bool) -> Program:
+    """Make a bridge on a ledger of three months, with or without retention.
+
+    There is more to blank and to remove than it gets done in the time.
+    """
+    url = f"sqlite:///{folder / 'bridge.db'}"
+    filled = ["--database-url", url, "--rows", "20000", "--waiting", "0"]
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        ledger.main(filled)
+    program = bridge(settings, folder, delivers=True, more=SWEEPING if is_on else "")
+    return program if is_on else replace(program, name="keeping all")
 
 
 @contextmanager

@@ -93,6 +93,15 @@ FIGURES = (
         )
         for name in ("p50", "p99")
     ),
+    *(
+        Figure(
+            scenario="retention",
+            title=f"answer while retention works, {name}, ms",
+            value=lambda one, name=name: one.answer_ms[name],  # type: ignore[misc]
+            digits=1,
+        )
+        for name in ("p50", "p90", "p99", "p999")
+    ),
     Figure(
         scenario="latency",
         title="  CPU seconds per 1,000",

@@ -17,6 +17,7 @@ from bridge.intake import Intake
 from bridge.iterable import Client
 from bridge.lookout import Lookout
 from bridge.rendering import Templates
+from bridge.retention import Retention
 from bridge.senders import Senders
 from bridge.store import Store, new_id, open_store
 from bridge.worker import Coordinator
@@ -81,6 +82,7 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
     lookout = Lookout(config, bridge.store)
     watch = partial(lookout.run, stop, then=lambda _: None)
     Thread(target=watch, name="lookout", daemon=True).start()
+    Retention(config.retention, bridge.store, stop).start()
     try:
         coordinator.run()
     finally:

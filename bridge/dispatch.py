@@ -23,6 +23,8 @@ from bridge.rendering import Payload, Templates
 from bridge.retry import Decision
 
 BAD_REQUEST = 400
+#: Why nothing can be made of a delivery whose event is no longer kept.
+BLANKED = "its webhook is no longer kept (retention, or `forget`)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ class Dispatch:
         route = self._config.route(claim.route)
         if route is None:
             return unusable(claim, f"route {claim.route} is no longer configured")
+        if not claim.capture.body:
+            return unusable(claim, BLANKED)
         parsed = voucherify.parse(claim.capture)
         reward = voucherify.find_reward(parsed, claim.key)
         if reward is None:

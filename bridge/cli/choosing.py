@@ -19,6 +19,8 @@ class Choice:
     refused: tuple[DeliveryRow, ...]
     #: Ids under which there is none.
     unknown: tuple[str, ...] = ()
+    #: How many have no webhook any more of which a payload could be made.
+    blanked: int = 0
 
     @property
     def people(self) -> int:
@@ -36,22 +38,24 @@ def by_ids(ledger: Ledger, ids: Sequence[str], *, force: bool) -> Choice:
     stories = {one: ledger.story(one) for one in dict.fromkeys(ids)}
     rows = [story.delivery for story in stories.values() if story is not None]
     unknown = [one for one, story in stories.items() if story is None]
-    return _divided(rows, unknown, force=force)
+    return _divided(ledger, rows, unknown, force=force)
 
 
 def by_filters(ledger: Ledger, filters: Mapping[str, Any], *, force: bool) -> Choice:
     """Look up deliveries as `deliveries` does, all of them."""
     rows = list(every_delivery(ledger, DeliveryFilter(**filters)))
-    return _divided(rows, (), force=force)
+    return _divided(ledger, rows, (), force=force)
 
 
 def _divided(
-    rows: Sequence[DeliveryRow], unknown: Sequence[str], *, force: bool
+    ledger: Ledger, rows: Sequence[DeliveryRow], unknown: Sequence[str], *, force: bool
 ) -> Choice:
     cause = Cause.REDELIVER_FORCED if force else Cause.REDELIVER
-    allowed = sources(cause)
+    allowed = [one for one in rows if one.status in sources(cause)]
+    gone = ledger.blanked([one.event_id for one in allowed])
     return Choice(
-        chosen=tuple(one for one in rows if one.status in allowed),
-        refused=tuple(one for one in rows if one.status not in allowed),
+        chosen=tuple(one for one in allowed if one.event_id not in gone),
+        refused=tuple(one for one in rows if one.status not in sources(cause)),
+        blanked=sum(one.event_id in gone for one in allowed),
         unknown=tuple(unknown),
     )

@@ -21,7 +21,12 @@ from bridge.cli.frame import Command, refuse
 from bridge.cli.gates import gate_line, holding, stopped_gates
 from bridge.cli.opening import opened
 from bridge.cli.printing import json_line, table, talk
-from bridge.cli.stories import delivery_story, delivery_table, event_story
+from bridge.cli.stories import (
+    NOT_KEPT,
+    delivery_story,
+    delivery_table,
+    event_story,
+)
 from bridge.errors import CaptureError
 from bridge.model import EventStatus
 from bridge.store import DeliveryFilter, EventFilter, StoredEvent
@@ -99,6 +104,8 @@ def events(
     if event is None:
         raise refuse(f"there is no event {event_id}")
     if folder is not None:
+        if event.blanked_at is not None:
+            raise refuse(NOT_KEPT)
         click.echo(_write(event, Path(folder)))
         return
     click.echo(json_line(event) if as_json else "\n".join(event_story(event)))

@@ -12,6 +12,7 @@ from bridge.cli.opening import opened
 from bridge.cli.plans import SENT_BY, permit, show_place
 from bridge.cli.printing import counted, talk
 from bridge.cli.stories import delivery_table
+from bridge.dispatch import BLANKED
 from bridge.errors import TransitionError
 from bridge.gatekeeper import gate_of
 from bridge.model import Cause, sources
@@ -144,6 +145,8 @@ def _show(choice: Choice, *, is_forced: bool) -> None:
     advice = "a worker has it" if is_forced else "only --force puts those back"
     for status, count in choice.refused_by_status.items():
         talk(f"{count} {status} would not: {advice}")
+    if choice.blanked:
+        talk(f"{choice.blanked} would not: {BLANKED}")
 
 
 def _put_back(bridge: Bridge, choice: Choice, *, is_forced: bool) -> list[str]:

@@ -141,12 +141,12 @@ def _plan(planner: Planner, sources: Sequence[Source]) -> list[Step]:
 
 
 def _stored(wanted: Wanted, bridge: Bridge) -> Iterator[Source]:
-    """Read stored events that made no delivery."""
+    """Read stored events that made no delivery, as far as they are kept."""
     ledger = bridge.store.ledger
     for status in wanted.statuses:
         for row in every_event(ledger, EventFilter(status=status, since=wanted.since)):
             event = ledger.event(row.id)
-            if event is not None:
+            if event is not None and event.blanked_at is None:
                 where = f"event {event.id}"
                 yield Source(where=where, capture=event.capture, again=event.id)
 

@@ -8,6 +8,8 @@ from bridge.model import Attempt, Gate
 from bridge.store import DeliveryRow, StoredEvent, Story
 
 _WIDTH = 13
+#: Shown in place of a body.
+NOT_KEPT = "what it held is no longer kept (retention, or `forget`)"
 _HEAD = ("ID", "STATUS", "ROUTE", "RECIPIENT", "CODE", "CREATED", "REASON")
 
 
@@ -63,9 +65,13 @@ def event_story(event: StoredEvent) -> Iterator[str]:
             ("became", event.status),
             ("because", event.reason),
             ("transport key", event.transport_key),
+            ("blanked", event.blanked_at),
         ]
     )
-    yield from _indented(pretty(event.capture.body))
+    if event.blanked_at is None:
+        yield from _indented(pretty(event.capture.body))
+    else:
+        yield f"    {NOT_KEPT}"
 
 
 def _delivery(row: DeliveryRow) -> Iterator[str]:

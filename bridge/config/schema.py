@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, pre_load, validate
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates_schema,
+)
 
 from bridge.config.environment import VARIABLES
 from bridge.model import ENDPOINTS
@@ -18,6 +25,9 @@ DATA_CENTERS = {
 VOUCHER_TYPES = ("DISCOUNT_VOUCHER", "GIFT_VOUCHER", "LOYALTY_CARD", "NONE")
 IN_DOUBT = ("verify", "resend", "hold")
 MEBIBYTE = 1024 * 1024
+#: In days: what was told is known for so long, whatever else is forgotten.
+LEAST_KEPT = 30
+TEN_YEARS = 3660
 
 
 class _Duration(fields.Field[timedelta]):
@@ -25,14 +35,21 @@ class _Duration(fields.Field[timedelta]):
 
     _UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+    def __init__(self, *, days: tuple[int, int] = (0, 366), **options: Any) -> None:
+        self._least, self._most = (timedelta(days=one) for one in days)
+        super().__init__(**options)
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> timedelta:
         match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)", str(value).strip())
         if match is None or isinstance(value, bool):
             raise ValidationError("not a duration such as 90s, 15m, 72h or 30d")
-        seconds = float(match[1]) * self._UNITS[match[2] or "s"]
-        if not 0 < seconds <= 366 * 86400:
-            raise ValidationError("must be more than nothing and at most 366d")
-        return timedelta(seconds=seconds)
+        span = timedelta(seconds=float(match[1]) * self._UNITS[match[2] or "s"])
+        if not span or not self._least <= span <= self._most:
+            least = (
+                f"at least {self._least.days}d" if self._least else "more than nothing"
+            )
+            raise ValidationError(f"must be {least} and at most {self._most.days}d")
+        return span
 
 
 def _positive(maximum: float) -> validate.Range:
@@ -55,6 +72,21 @@ class _IterableSchema(Schema):
 
 class _RetrySchema(Schema):
     max_age = _Duration(load_default=timedelta(hours=72))
+
+
+class _RetentionSchema(Schema):
+    blank_after = _Duration(days=(1, TEN_YEARS), load_default=None, allow_none=True)
+    # The business keys name these rows for 30 days, and Voucherify sends an event
+    # again by hand up to 14 days later.
+    remove_after = _Duration(
+        days=(LEAST_KEPT, TEN_YEARS), load_default=None, allow_none=True
+    )
+
+    @validates_schema
+    def _blank_before_removal(self, data: Mapping[str, Any], **_: Any) -> None:
+        first, last = data["blank_after"], data["remove_after"]
+        if None not in (first, last) and first > last:
+            raise ValidationError("is longer than remove_after", "blank_after")
 
 
 class _ReceiveSchema(Schema):
@@ -132,6 +164,9 @@ class FileSchema(Schema):
         _IterableSchema, load_default=lambda: _IterableSchema().load({})
     )
     retry = fields.Nested(_RetrySchema, load_default=lambda: _RetrySchema().load({}))
+    retention = fields.Nested(
+        _RetentionSchema, load_default=lambda: _RetentionSchema().load({})
+    )
     receive = fields.Nested(
         _ReceiveSchema, load_default=lambda: _ReceiveSchema().load({})
     )

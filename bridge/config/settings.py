@@ -39,6 +39,21 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long what is over is kept; None for ever."""
+
+    #: Until bodies, headers and payloads are blanked.
+    blank_after: timedelta | None = None
+    #: Until whole stories are removed.
+    remove_after: timedelta | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether anything is ever blanked or removed."""
+        return self.blank_after is not None or self.remove_after is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receive:
     """Limits at the doors."""
 
@@ -123,6 +138,7 @@ class Config:
     iterable: Iterable
     retry: Retry
     receive: Receive
+    retention: Retention
     routes: tuple[Route, ...]
     templates: Path
     database_url: str = field(repr=False)

@@ -78,6 +78,8 @@ class EventRow:
     door: str | None
     status: EventStatus
     reason: str | None
+    #: Since when body, headers and payloads are no longer kept; None for a whole one.
+    blanked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

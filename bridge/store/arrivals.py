@@ -170,7 +170,8 @@ def _conclude(tx: Tx, cases: Sequence[Case]) -> None:
 
 def _rewrite(connection: Connection, case: Case) -> None:
     """Put a new decision on an old row."""
-    columns = decided_columns(case.arrival)
+    # It came with a body again, whether or not the old one was kept.
+    columns = decided_columns(case.arrival) | {"blanked_at": None}
     connection.execute(_DECIDE_AGAIN.values(columns), {"event_id": case.event_id})
 
 

@@ -1,10 +1,10 @@
 """The ledger: what came, and what became of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, func, select
+from sqlalchemy import ColumnElement, TextClause, bindparam, func, select
 
 from bridge.model import Attempt, Capture, DeliveryStatus, EventStatus, Lane
 from bridge.store import routes_waiting
@@ -22,6 +22,7 @@ from bridge.store.figures import Figures, count
 from bridge.store.gates import Gates
 from bridge.store.mending import redeliver, resolve
 from bridge.store.schema import (
+    CHUNK,
     IS_TROUBLED,
     IS_UNUSED,
     MOVING,
@@ -48,6 +49,11 @@ _TROUBLED_COUNTS = (
     select(deliveries.c.status, func.count())
     .where(IS_TROUBLED)
     .group_by(deliveries.c.status)
+)
+
+_BLANKED = select(events.c.id).where(
+    events.c.id.in_(bindparam("wanted", expanding=True)),
+    events.c.blanked_at.is_not(None),
 )
 
 
@@ -121,6 +127,18 @@ class Ledger:
             return None
         with self._database.read() as tx:
             return _find_event(tx, known)
+
+    def blanked(self, event_ids: Sequence[str]) -> set[str]:
+        """Find which of these events are no longer kept whole."""
+        several = list(dict.fromkeys(event_ids))
+        with self._database.read() as tx:
+            return {
+                one
+                for start in range(0, len(several), CHUNK)
+                for one in tx.connection.execute(
+                    _BLANKED, {"wanted": several[start : start + CHUNK]}
+                ).scalars()
+            }
 
     def health(self) -> Health:
         """Say how the queue does; cheap enough to be asked every second."""

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 
 from bridge.errors import TransitionError
 from bridge.model import Cause, DeliveryStatus, Lane, next_status, sources
 from bridge.store.database import Tx
-from bridge.store.schema import as_id, deliveries
+from bridge.store.schema import as_id, deliveries, events
 
 _REDELIVER = update(deliveries).where(
     deliveries.c.id == bindparam("again"),
     deliveries.c.status.in_(bindparam("allowed", expanding=True)),
+    # Nothing could be made of it any more.
+    ~exists().where(
+        events.c.id == deliveries.c.event_id, events.c.blanked_at.is_not(None)
+    ),
 )
 _CLOSE = update(deliveries).where(
     deliveries.c.id == bindparam("closed"),
@@ -28,7 +32,8 @@ def redeliver(tx: Tx, ids: Sequence[str], *, force: bool = False) -> list[str]:
         force: True also for those that went well, or wait, or are in doubt.
 
     Returns:
-        Those that were put back; the state table forbids the others.
+        Those that were put back; the state table forbids the others, or their event
+        is blanked.
     """
     cause = Cause.REDELIVER_FORCED if force else Cause.REDELIVER
     allowed = sorted(status.value for status in sources(cause))

@@ -24,7 +24,7 @@ from bridge.store.columns import Id, Utc, Words
 #:
 #: A later migration that older programs cannot live with names the least number they
 #: must know: `0007-needs-0005`. Without such an ending any older program runs on it.
-REVISION = "0001"
+REVISION = "0008"
 
 #: Most values in one look-up: databases bound them, and compiled statements grow.
 CHUNK = 500
@@ -51,8 +51,11 @@ events = Table(
     Column("reason", Words),
     Column("waits_for", Words),
     Column("headers", JSON, nullable=False),
-    # Last, so that reading the columns above does not walk the body's pages.
+    # Behind these, so that reading the columns above does not walk the body's pages.
     Column("body", LargeBinary, nullable=False),
+    #: Since when body, headers and payloads are no longer kept; null for a whole one,
+    #: and a null at the end of a row costs its writer nothing.
+    Column("blanked_at", Utc),
 )
 Index(
     "events_waits_for",
@@ -166,6 +169,15 @@ gates = Table(
     Column("probe_at", Utc),
     Column("next_slot_at", Utc),
     Column("paused_until", Utc),
+)
+
+#: Whose turn it is to do what one process at a time shall do.
+turns = Table(
+    "turns",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Utc, nullable=False),
 )
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from weakref import WeakSet
 
 from sqlalchemy import inspect
 
+from bridge.store import retiring, turns
 from bridge.store.commits import Commits
 from bridge.store.database import TIMEOUT, Database, Tx, host_clock
 from bridge.store.gates import Gates
@@ -30,7 +31,10 @@ class Store:
         queue: Hands out and takes back what is to be sent.
         gates: May hold deliveries back.
         ledger: Answers questions, and mends by hand.
+        retiring: Blanks and removes what is old.
     """
+
+    retiring = retiring
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,6 +78,20 @@ class Store:
         if formerly:
             self.queue.rename(tx, route, formerly)
             self.gates.rename(tx, route, formerly)
+
+    def take_turn(self, tx: Tx, name: str, holder: str, span: timedelta) -> bool:
+        """Take, or keep, the turn to do what one process at a time shall do.
+
+        Args:
+            tx: The transaction.
+            name: Of the chore.
+            holder: Who asks; one process uses one name.
+            span: How long the turn lasts unless it is kept.
+
+        Returns:
+            False where somebody else has it.
+        """
+        return turns.take_turn(tx, name, holder, span)
 
     def ping(self) -> None:
         """Ask the database for an answer.

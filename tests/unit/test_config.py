@@ -8,8 +8,9 @@ import yaml
 from marshmallow import fields
 
 from bridge.config import Lookup, is_loopback, load
-from bridge.config.schema import FileSchema
+from bridge.config.schema import LEAST_KEPT, FileSchema
 from bridge.errors import ConfigError
+from bridge.voucherify.keys import BUSINESS_KEEP
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 SERVING = {"VOUCHERIFY_WEBHOOK_SECRET": "s", "ITERABLE_API_KEY": "k"}
@@ -128,6 +129,38 @@ def test_a_merged_key_may_be_given_anew(write: Write) -> None:
     text = path.read_text() + "retry: {<<: &x {max_age: 1h}, max_age: 2h}\n"
     path.write_text(text)
     assert load(path, {}).retry.max_age == timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    ("retention", "problem"),
+    [
+        ({"blank_after": "12h"}, "retention.blank_after: must be at least 1d"),
+        ({"remove_after": "29d"}, "retention.remove_after: must be at least 30d"),
+        (
+            {"blank_after": "60d", "remove_after": "40d"},
+            "retention.blank_after: is longer than remove_after",
+        ),
+        ({"remove_after": "4000d"}, "and at most 3660d"),
+    ],
+)
+def test_what_was_told_stays_known_for_thirty_days(
+    write: Write, retention: dict[str, str], problem: str
+) -> None:
+    assert any(problem in one for one in problems(write(retention=retention)))
+
+
+def test_the_least_time_rows_are_kept_is_that_of_the_business_keys() -> None:
+    assert timedelta(days=LEAST_KEPT) == BUSINESS_KEEP
+
+
+def test_everything_is_kept_for_ever_unless_the_file_says_otherwise(
+    write: Write,
+) -> None:
+    assert not load(write(), {}).retention.is_on
+    only = load(write(retention={"blank_after": "2d", "remove_after": None}), {})
+    assert only.retention.is_on
+    assert only.retention.blank_after == timedelta(days=2)
+    assert only.retention.remove_after is None
 
 
 def test_problems_come_in_the_order_of_the_file(tmp_path: Path) -> None:
