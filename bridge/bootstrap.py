@@ -3,9 +3,11 @@
 The clock and the random generator enter the program here.
 """
 
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random, SystemRandom
 from threading import Event, Thread
@@ -16,11 +18,15 @@ from bridge.http import Http
 from bridge.intake import Intake
 from bridge.iterable import Client
 from bridge.lookout import Lookout
+from bridge.publications import MAX_REPLY_BYTES, Api
 from bridge.rendering import Templates
 from bridge.retention import Retention
 from bridge.senders import Senders
 from bridge.store import Store, new_id, open_store
 from bridge.worker import Coordinator
+
+#: One call to Voucherify's API, whose pages may be long.
+_VOUCHERIFY_TIMEOUT = timedelta(seconds=30)
 
 
 def now() -> datetime:
@@ -57,6 +63,17 @@ def client(config: Config, threads: int) -> Client:
     """Make an Iterable client with as many connections as threads."""
     http = Http(config.iterable.timeout, pool=threads)
     return Client(http, config.iterable.base_url, config.iterable.api_key)
+
+
+def voucherify_api(config: Config, told: Callable[[str], None]) -> Api:
+    """Make a client of Voucherify's API.
+
+    Args:
+        config: Loaded for the role `reconcile`.
+        told: Gets a sentence before a long wait.
+    """
+    http = Http(_VOUCHERIFY_TIMEOUT, pool=1, max_reply_bytes=MAX_REPLY_BYTES)
+    return Api(http, config.voucherify, sleep=time.sleep, told=told)
 
 
 def prepare(config: Config) -> None:

@@ -9,6 +9,8 @@ BridgeError
 ├─ RenderError         the delivery is held
 ├─ StoreUnavailable    503 with Retry-After
 ├─ TransitionError     refused: the state table has no such step
+├─ VoucherifyError     refused: Voucherify's API gave no usable answer
+│  └─ VoucherifyRefusal   with an answer that says why
 └─ TransportError
    ├─ NotSentError     nothing was written: send again later
    └─ NoAnswerError    written, outcome unknown: in doubt
@@ -86,6 +88,24 @@ class StoreUnavailable(ReasonError):  # noqa: N818 - a state of the store, not a
 
 class TransitionError(ReasonError):
     """The state table has no such step."""
+
+
+class VoucherifyError(ReasonError):
+    """Voucherify's API gave no usable answer."""
+
+
+class VoucherifyRefusal(VoucherifyError):  # noqa: N818 - an answer, not a mistake
+    """Voucherify's API answered with an error that asking again would not change.
+
+    Attributes:
+        status: HTTP status.
+        resource: The kind of object that was not found, as the answer names it.
+    """
+
+    def __init__(self, reason: str, *, status: int, resource: str | None) -> None:
+        self.status = status
+        self.resource = resource
+        super().__init__(reason)
 
 
 class TransportError(ReasonError):

@@ -33,6 +33,7 @@ def set_up_log(loaded: Config, *, is_quiet: bool) -> None:
         *secrets.iterable,
         loaded.iterable.api_key,
         loaded.metrics.token,
+        loaded.voucherify.app_token,
     )
     if is_quiet:
         log.setup("WARNING", "text", hidden)

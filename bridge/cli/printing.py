@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -95,6 +95,26 @@ def progress(items: Iterable[Item], length: int, label: str) -> Iterator[Item]:
     shown = click.progressbar(items, length=length, label=label, file=sys.stderr)
     with shown as bar:
         yield from bar
+
+
+def approach(
+    items: Iterable[Item], far: int, label: str, distance: Callable[[Item], int]
+) -> Iterator[Item]:
+    """Hand items on, showing on a terminal how much of a way they have gone.
+
+    Args:
+        items: Each further than those before it, or nearly so.
+        far: Where the way ends.
+        label: What is done.
+        distance: How far an item is.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    with click.progressbar(length=max(far, 1), label=label, file=sys.stderr) as bar:
+        for item in items:
+            bar.update(max(min(distance(item), far) - bar.pos, 0))
+            yield item
 
 
 def _plain(value: object) -> Any:

@@ -11,6 +11,7 @@ import click
 from bridge import bootstrap, capture
 from bridge.bootstrap import Bridge
 from bridge.cli.arguments import since_option, yes_option
+from bridge.cli.feeding import feed
 from bridge.cli.frame import Command, refuse
 from bridge.cli.known import Known
 from bridge.cli.opening import opened, settings
@@ -28,7 +29,7 @@ from bridge.cli.posting import Answer, Poster
 from bridge.cli.printing import counted, progress, talk
 from bridge.config import is_loopback, url_fault
 from bridge.errors import CaptureError, ConfigError, Problem
-from bridge.model import EventStatus, Stored
+from bridge.model import EventStatus
 from bridge.store import EventFilter
 
 
@@ -117,7 +118,7 @@ def _replay(wanted: Wanted, unreadable: list[CaptureError]) -> None:
         if not wanted.is_dry:
             messages = summary(steps).messages
             permit(messages, is_local=is_local, is_sure=wanted.is_sure)
-            _feed(bridge, sources)
+            feed(bridge.intake, sources, "replaying", show_stored)
 
 
 def _read(wanted: Wanted, unreadable: list[CaptureError]) -> Iterator[Source]:
@@ -149,17 +150,6 @@ def _stored(wanted: Wanted, bridge: Bridge) -> Iterator[Source]:
             if event is not None and event.blanked_at is None:
                 where = f"event {event.id}"
                 yield Source(where=where, capture=event.capture, again=event.id)
-
-
-def _feed(bridge: Bridge, sources: Sequence[Source]) -> None:
-    """Store one after the other; what was stored before an error stands, and shows."""
-    done: list[tuple[Source, Stored]] = []
-    try:
-        for source in progress(sources, len(sources), "replaying"):
-            stored = bridge.intake.receive(source.capture, again=source.again)
-            done.append((source, stored))
-    finally:
-        show_stored(done)
 
 
 def _post(wanted: Wanted, url: str, unreadable: list[CaptureError]) -> None:

@@ -21,6 +21,7 @@ from bridge.config.settings import (
     Route,
     Secrets,
     Verify,
+    Voucherify,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Route",
     "Secrets",
     "Verify",
+    "Voucherify",
     "environ",
     "examine",
     "is_loopback",

@@ -18,6 +18,9 @@ VARIABLES = (
     "BRIDGE_METRICS_TOKEN",
     "ITERABLE_API_KEY",
     "ITERABLE_BASE_URL",
+    "VOUCHERIFY_APP_ID",
+    "VOUCHERIFY_APP_TOKEN",
+    "VOUCHERIFY_BASE_URL",
     "DATABASE_URL",
     "PORT",
     "WEB_CONCURRENCY",
@@ -62,8 +65,16 @@ class Environment:
             if not self.get("ITERABLE_BASE_URL") and not has_data_center:
                 fault = "is needed: us or eu (no default)"
                 found.append(Problem("iterable.data_center", fault))
-        found += self._faults("ITERABLE_API_KEY", _header_fault)
-        found += self._faults("ITERABLE_BASE_URL", _base_url_fault)
+        if "reconcile" in roles:
+            found += [
+                Problem(self.name(name), "is not set; reconcile needs it")
+                for name in ("VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN")
+                if not self.get(name)
+            ]
+        for name in ("ITERABLE_API_KEY", "VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"):
+            found += self._faults(name, _header_fault)
+        for name in ("ITERABLE_BASE_URL", "VOUCHERIFY_BASE_URL"):
+            found += self._faults(name, _base_url_fault)
         found += self._faults("DATABASE_URL", _database_fault)
         found += self._number("PORT", 0, 65535) + self._number("WEB_CONCURRENCY", 1, 64)
         found += self._choice("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR")

@@ -26,8 +26,12 @@ from bridge.config.settings import (
     Route,
     Secrets,
     Verify,
+    Voucherify,
 )
 from bridge.errors import ConfigError, Problem
+
+#: Voucherify's own default region; it is only read there.
+VOUCHERIFY_URL = "https://api.voucherify.io"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +192,11 @@ def _build(
             rate_per_second=iterable["rate_per_second"],
             timeout=timedelta(seconds=iterable["timeout_seconds"]),
             verify=Verify(**iterable["verify"]),
+        ),
+        voucherify=Voucherify(
+            base_url=settings.get("VOUCHERIFY_BASE_URL", VOUCHERIFY_URL).rstrip("/"),
+            app_id=settings.get("VOUCHERIFY_APP_ID"),
+            app_token=settings.get("VOUCHERIFY_APP_TOKEN"),
         ),
         retry=Retry(**data["retry"]),
         receive=Receive(**data["receive"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 #: What a process is about to do; each role asks for its secrets.
-Role = Literal["receive", "deliver"]
+Role = Literal["receive", "deliver", "reconcile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,16 @@ class Iterable:
     #: The whole call, connecting included.
     timeout: timedelta
     verify: Verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voucherify:
+    """Where Voucherify's API is, and what opens it."""
+
+    base_url: str
+    #: Empty where `reconcile` cannot be used.
+    app_id: str = field(repr=False, default="")
+    app_token: str = field(repr=False, default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +146,7 @@ class Config:
 
     path: Path
     iterable: Iterable
+    voucherify: Voucherify
     retry: Retry
     receive: Receive
     retention: Retention

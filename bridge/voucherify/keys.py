@@ -12,12 +12,31 @@ BUSINESS_KEEP = timedelta(days=30)
 #: Covers the 24 hours in which Voucherify repeats a webhook, and no legitimate second
 #: message of tomorrow.
 SHORT_KEEP = timedelta(hours=25)
-_WHOLE = ":*"
+#: Stands for all vouchers of a publication.
+WHOLE = "*"
+_PUBLICATION = "pub:"
+#: Business keys of what happens on a card that the person has already.
+_ON_CARD = ("points:", "vtx:")
 
 
 def publication_key(publication_id: str, voucher: str) -> str:
-    """Name the fact that a publication gave a voucher (`*` for all of them)."""
-    return f"pub:{publication_id}:{voucher}"
+    """Name the fact that a publication gave a voucher (`WHOLE` for all of them)."""
+    return f"{_PUBLICATION}{publication_id}:{voucher}"
+
+
+def publication_id_of(key: str) -> str | None:
+    """Find which publication a business key names; None for another fact."""
+    if not key.startswith(_PUBLICATION):
+        return None
+    return key.removeprefix(_PUBLICATION).partition(":")[0]
+
+
+def hands_over(key: str) -> bool:
+    """Tell whether the codes of a delivery with this business key are new to someone.
+
+    They are not where the code is that of a card on which something happened.
+    """
+    return not key.startswith(_ON_CARD)
 
 
 def whole_publication(rewards: Sequence[Reward]) -> Reward:
@@ -29,7 +48,7 @@ def whole_publication(rewards: Sequence[Reward]) -> Reward:
     first = rewards[0]
     return replace(
         first,
-        key=publication_key(first.publication_id or "", "*"),
+        key=publication_key(first.publication_id or "", WHOLE),
         also=_once(key for one in rewards for key in (one.key, *one.also)),
         vouchers=tuple(voucher for one in rewards for voucher in one.vouchers),
         codes=tuple(code for one in rewards for code in one.codes),
@@ -53,13 +72,13 @@ def find_reward(parsed: Parsed, key: str) -> Reward | None:
     for reward in parsed.rewards:
         if reward.key == key:
             return reward
-    if not key.endswith(_WHOLE):
+    if not key.endswith(f":{WHOLE}"):
         return None
     siblings = [
         reward
         for reward in parsed.rewards
         if is_publication(reward)
-        and publication_key(reward.publication_id or "", "*") == key
+        and publication_key(reward.publication_id or "", WHOLE) == key
     ]
     return whole_publication(siblings) if siblings else None
 

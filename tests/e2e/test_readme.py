@@ -121,7 +121,7 @@ def test_every_command_named_exists_with_its_options(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     named = [one for one in commands(text) if one.startswith("reward-bridge")]
     named += re.findall(
-        r"`(?:reward-bridge )?((?:replay|resolve|redeliver) [^`]+)`", text
+        r"`(?:reward-bridge )?((?:reconcile|replay|resolve|redeliver) [^`]+)`", text
     )
     assert named
     for command in named:

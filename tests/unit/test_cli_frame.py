@@ -35,7 +35,7 @@ def showing_config() -> Commands:
     return Commands("bridge", commands=[show])
 
 
-def test_every_command_of_the_contract_but_reconcile_is_there() -> None:
+def test_every_command_of_the_contract_is_there() -> None:
     assert set(COMMANDS) == {
         "check",
         "deliveries",
@@ -43,6 +43,7 @@ def test_every_command_of_the_contract_but_reconcile_is_there() -> None:
         "events",
         "migrate",
         "pause",
+        "reconcile",
         "redeliver",
         "render",
         "replay",

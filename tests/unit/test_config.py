@@ -254,6 +254,8 @@ def test_secrets_never_show_in_a_representation(write: Write) -> None:
         "ITERABLE_API_KEY": "whisper-2",
         "BRIDGE_INBOUND_TOKEN": "whisper-3",
         "DATABASE_URL": "postgresql://u:whisper-4@h/d",
+        "VOUCHERIFY_APP_ID": "whisper-5",
+        "VOUCHERIFY_APP_TOKEN": "whisper-6",
     }
     assert "whisper" not in repr(load(write(), env, "receive", "deliver"))
 
@@ -277,6 +279,16 @@ def test_only_https_or_loopback_is_a_destination(
         assert load(write(), env, "deliver").iterable.base_url == url
     else:
         assert "must be https, or loopback" in problems(write(), env)[0]
+
+
+@pytest.mark.parametrize("name", ["VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"])
+def test_reconciling_needs_both_keys(write: Write, name: str) -> None:
+    both = {"VOUCHERIFY_APP_ID": "i", "VOUCHERIFY_APP_TOKEN": "t"}
+    loaded = load(write(), both, "reconcile").voucherify
+    assert loaded.base_url == "https://api.voucherify.io"
+    with pytest.raises(ConfigError) as caught:
+        load(write(), both | {name: " "}, "reconcile")
+    assert str(caught.value) == f"{name}: is not set; reconcile needs it"
 
 
 def test_a_route_without_campaign_is_refused_unless_raw(write: Write) -> None:
