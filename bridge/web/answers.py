@@ -41,25 +41,30 @@ def install(app: Flask) -> None:
 
 
 class Awaited(Response):
-    """An answer that is known only when the server asks for it.
+    """A 202 whose content is known only when the server asks for it.
 
     A server may therefore begin several requests before it waits for the first.
 
     Args:
-        finish: Makes the answer; outside the request, so it takes along what it needs.
+        finish: Returns the content, or another answer in its place; outside the
+            request, so it takes along what it needs.
     """
 
-    def __init__(self, finish: Callable[[], Response]) -> None:
-        super().__init__()
+    def __init__(self, finish: Callable[[], Mapping[str, Any] | Response]) -> None:
+        super().__init__(status=202, content_type="application/json")
         self._finish = finish
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Wait, then answer, with the request id that this answer was given."""
-        answer = self._finish()
-        answer.headers["X-Request-Id"] = self.headers["X-Request-Id"]
-        yield from answer(environ, start_response)
+        """Wait, then answer under the request id that this answer was given."""
+        found = self._finish()
+        if isinstance(found, Response):
+            found.headers["X-Request-Id"] = self.headers["X-Request-Id"]
+            yield from found(environ, start_response)
+        else:
+            self.set_data(json.dumps(found))
+            yield from super().__call__(environ, start_response)
 
 
 def as_json(content: Mapping[str, Any], status: int = 200) -> Response:
@@ -81,7 +86,7 @@ def problem(
 
 def incoming_id() -> str | None:
     """Return the request id the sender gave, if it is fit to be kept."""
-    given = request.headers.get("X-Request-Id", "")
+    given = request.environ.get("HTTP_X_REQUEST_ID", "")
     return given if _SANE_ID.fullmatch(given) else None
 
 
