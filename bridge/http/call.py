@@ -33,8 +33,8 @@ class Reply:
     """What came back."""
 
     status: int
-    #: Lower-case names. `date` is always there: the moment of receipt where the
-    #: other side sent none (RFC 9110, 6.6.1).
+    #: Lower-case names. Beside `retry-after` there is a `date`: the moment of receipt
+    #: where the other side sent none (RFC 9110, 6.6.1).
     headers: Mapping[str, str]
     #: As sent, not decompressed; the first part of it where `is_truncated`.
     body: bytes
@@ -104,7 +104,7 @@ class Http:
         raw: Answer | BaseHTTPResponse = response.raw
         body = raw.read(limit + 1, decode_content=False)
         headers = {name.lower(): value for name, value in raw.headers.items()}
-        if "date" not in headers:
+        if "retry-after" in headers and "date" not in headers:
             headers["date"] = formatdate(usegmt=True)
         return Reply(
             status=response.status_code,
@@ -129,19 +129,23 @@ def prepare(
         raise ValueError("a header has characters that cannot be sent")
     asked = {"Accept-Encoding": "identity", **headers}
     try:
-        return requests.Request(method, url, headers=asked).prepare()
+        prepared = requests.Request(method, url, headers=asked).prepare()
     except (requests.RequestException, UnicodeError):
         # Without a cause: its message would show the header, and so the key.
         raise ValueError("the URL or a header cannot be sent") from None
+    # The connection knows the length of what it writes.
+    prepared.headers.pop("Content-Length", None)
+    return prepared
 
 
 def with_body(
     template: requests.PreparedRequest, body: bytes
 ) -> requests.PreparedRequest:
-    """Copy a prepared request and give the copy a body."""
-    request = template.copy()
+    """Make a request of a prepared one and a body; the headers stay shared."""
+    request = requests.PreparedRequest()
+    request.method, request.url = template.method, template.url
+    request.headers, request.hooks = template.headers, template.hooks
     request.body = body
-    request.headers["Content-Length"] = str(len(body))
     return request
 
 

@@ -96,6 +96,8 @@ class _Connection(HTTPConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._used_at = 0.0
+        self._last_head: tuple[tuple[str, str], bytes] = ("", ""), b""
+        self._last_headers: Mapping[str, str] = {}
         host = f"[{self.host}]" if ":" in self.host else self.host
         is_usual = self.port == self.default_port
         self._authority = host if is_usual else f"{host}:{self.port}"
@@ -152,10 +154,10 @@ class _Connection(HTTPConnection):
             headers: Checked by `prepare`; all but `Host`.
             body: None for no body.
         """
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._authority}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines += ["", ""]
-        data = "\r\n".join(lines).encode("ascii") + (body or b"")
+        data = self._head(method, path, headers)
+        if body is not None:
+            data += b"Content-Length: %d\r\n" % len(body)
+        data += b"\r\n" + (body or b"")
         if self.sock is None:
             self.connect()
         is_written = self._write(data)
@@ -167,6 +169,17 @@ class _Connection(HTTPConnection):
         if not (is_written and answer.is_reusable) or stream.peek(1):
             self.close()
         return answer
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """Write the head, but for its end; nearly always it is the last one again."""
+        key, head = self._last_head
+        if key == (method, path) and self._last_headers is headers:
+            return head
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        head = "\r\n".join([*lines, ""]).encode("ascii")
+        self._last_head, self._last_headers = ((method, path), head), headers
+        return head
 
     def _write(self, data: bytes) -> bool:
         """Write; False where the other side stopped listening before the end."""

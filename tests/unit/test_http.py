@@ -181,10 +181,12 @@ def test_request_arrives_whole_and_the_answer_comes_back(
     assert (reply.body, reply.is_truncated) == (b"no", False)
 
 
-def test_an_answer_without_a_date_gets_the_moment_of_receipt(
+def test_a_wish_to_wait_without_a_date_gets_the_moment_of_receipt(
     serve: Callable[[Script], Server], http: Http_
 ) -> None:
-    assert post(http(), serve(always(OK)).url).headers["date"].endswith("GMT")
+    answer = b"HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
+    headers = post(http(), serve(always(answer)).url).headers
+    assert headers["date"].endswith("GMT")
 
 
 def test_a_chunked_answer_is_put_together(
@@ -645,4 +647,29 @@ def test_a_template_is_not_changed_by_its_copies() -> None:
     template = prepare("POST", "http://127.0.0.1/", {})
     copies = [with_body(template, b"a" * size) for size in (1, 2)]
     assert template.body is None
-    assert [copy.headers["Content-Length"] for copy in copies] == ["1", "2"]
+    assert [copy.body for copy in copies] == [b"a", b"aa"]
+
+
+def test_each_request_of_a_kept_connection_has_its_own_head(
+    serve: Callable[[Script], Server], http: Http_
+) -> None:
+    heads: list[list[bytes]] = []
+
+    def script(connection: socket.socket) -> None:
+        while request := read_request(connection):
+            head, _, body = request.partition(b"\r\n\r\n")
+            heads.append([*head.split(b"\r\n"), body])
+            connection.sendall(OK)
+
+    server = serve(script)
+    calls, one = http(), prepare("POST", server.url, {"Api-Key": "first"})
+    calls.call(with_body(one, b"a"))
+    calls.call(with_body(one, b"bb"))
+    calls.call(with_body(prepare("POST", server.url, {"Api-Key": "second"}), b"ccc"))
+    for head, key, body in zip(
+        heads, (b"first", b"first", b"second"), (b"a", b"bb", b"ccc"), strict=True
+    ):
+        assert b"Api-Key: " + key in head
+        lengths = [line for line in head if line.startswith(b"Content-Length")]
+        assert lengths == [b"Content-Length: %d" % len(body)]
+        assert head[-1] == body

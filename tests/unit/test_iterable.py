@@ -25,7 +25,6 @@ BODY = b'{"campaignId":1,"recipientUserId":"u"}'
 HEADERS = {
     "Api-Key": KEY,
     "Content-Type": "application/json",
-    "Content-Length": str(len(BODY)),
     "Accept": "application/json",
     "Accept-Encoding": "identity",
     "User-Agent": "reward-bridge",
