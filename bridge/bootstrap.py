@@ -12,6 +12,7 @@ from functools import partial
 from random import Random, SystemRandom
 from threading import Event, Thread
 
+from bridge.alerts import Channel, Watch
 from bridge.config import Config
 from bridge.dispatch import Dispatch
 from bridge.http import Http
@@ -22,7 +23,7 @@ from bridge.publications import MAX_REPLY_BYTES, Api
 from bridge.rendering import Templates
 from bridge.retention import Retention
 from bridge.senders import Senders
-from bridge.store import Store, new_id, open_store
+from bridge.store import Figures, Store, new_id, open_store
 from bridge.worker import Coordinator
 
 #: One call to Voucherify's API, whose pages may be long.
@@ -87,6 +88,13 @@ def prepare(config: Config) -> None:
             store.migrate()
 
 
+def _alerting(config: Config, store: Store) -> Callable[[Figures | None], None] | None:
+    """Make what turns figures into alerts, where there is somewhere to send them."""
+    if not config.alerts.url:
+        return None
+    return Watch(config, store, Channel(config.alerts.url).say).update
+
+
 def deliver(config: Config, *, threads: int, stop: Event) -> None:
     """Deliver until told to stop: the whole life of a delivering process."""
     bridge = build(config)
@@ -97,7 +105,7 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
         config, bridge.store, senders=senders, threads=threads, stop=stop
     )
     lookout = Lookout(config, bridge.store)
-    watch = partial(lookout.run, stop, then=lambda _: None)
+    watch = partial(lookout.run, stop, then=_alerting(config, bridge.store))
     Thread(target=watch, name="lookout", daemon=True).start()
     Retention(config.retention, bridge.store, stop).start()
     try:

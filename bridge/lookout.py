@@ -67,7 +67,9 @@ class Lookout:
         if not 0 <= age < good_for:  # as it is, too, where nobody has looked yet
             self.look()
 
-    def run(self, stop: Event, then: Callable[[Figures | None], None]) -> None:
+    def run(
+        self, stop: Event, then: Callable[[Figures | None], None] | None = None
+    ) -> None:
         """Look again and again until told to stop.
 
         Args:
@@ -78,7 +80,9 @@ class Lookout:
             began = time.monotonic()
             # This thread may not end before the process: nobody would be alerted.
             try:
-                then(self.look())
+                figures = self.look()
+                if then is not None:
+                    then(figures)
             except Exception:
                 log.exception("lookout.failed")
             taken = time.monotonic() - began

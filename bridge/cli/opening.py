@@ -34,6 +34,7 @@ def set_up_log(loaded: Config, *, is_quiet: bool) -> None:
         loaded.iterable.api_key,
         loaded.metrics.token,
         loaded.voucherify.app_token,
+        loaded.alerts.url,
     )
     if is_quiet:
         log.setup("WARNING", "text", hidden)

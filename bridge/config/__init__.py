@@ -7,6 +7,7 @@ References:
 from bridge.config.environment import environ, is_loopback, url_fault
 from bridge.config.loading import Examined, examine, load
 from bridge.config.settings import (
+    Alerts,
     Condition,
     Config,
     Iterable,
@@ -25,6 +26,7 @@ from bridge.config.settings import (
 )
 
 __all__ = [
+    "Alerts",
     "Condition",
     "Config",
     "Examined",

@@ -16,6 +16,7 @@ VARIABLES = (
     "BRIDGE_INBOUND_TOKEN",
     "ITERABLE_WEBHOOK_SECRET",
     "BRIDGE_METRICS_TOKEN",
+    "ALERT_WEBHOOK_URL",
     "ITERABLE_API_KEY",
     "ITERABLE_BASE_URL",
     "VOUCHERIFY_APP_ID",
@@ -75,6 +76,7 @@ class Environment:
             found += self._faults(name, _header_fault)
         for name in ("ITERABLE_BASE_URL", "VOUCHERIFY_BASE_URL"):
             found += self._faults(name, _base_url_fault)
+        found += self._faults("ALERT_WEBHOOK_URL", _alert_fault)
         found += self._faults("DATABASE_URL", _database_fault)
         found += self._number("PORT", 0, 65535) + self._number("WEB_CONCURRENCY", 1, 64)
         found += self._choice("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR")
@@ -152,6 +154,13 @@ def _base_url_fault(url: str) -> str | None:
     fault = url_fault(url)
     if fault is None and ("?" in url or "#" in url):
         return "must end with the host or a path"
+    if fault is None and not (url.startswith("https:") or is_loopback(url)):
+        return "must be https, or loopback"
+    return fault
+
+
+def _alert_fault(url: str) -> str | None:
+    fault = url_fault(url)
     if fault is None and not (url.startswith("https:") or is_loopback(url)):
         return "must be https, or loopback"
     return fault

@@ -14,6 +14,7 @@ from bridge.config.lookups import read_lookup
 from bridge.config.reading import read
 from bridge.config.schema import DATA_CENTERS, FileSchema
 from bridge.config.settings import (
+    Alerts,
     Condition,
     Config,
     Iterable,
@@ -215,6 +216,7 @@ def _build(
             level=settings.get("LOG_LEVEL", "INFO").upper(),
             format="text" if settings.get("LOG_FORMAT").lower() == "text" else "json",
         ),
+        alerts=Alerts(url=settings.get("ALERT_WEBHOOK_URL"), **data["alerts"]),
         metrics=Metrics(
             token=settings.get("BRIDGE_METRICS_TOKEN"),
             # A web dyno of Heroku's is always in the public's reach.

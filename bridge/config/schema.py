@@ -157,6 +157,19 @@ class _RouteSchema(Schema):
     in_doubt = fields.String(load_default="verify", validate=validate.OneOf(IN_DOUBT))
 
 
+def _count(default: int) -> fields.Integer:
+    # One more than any table will ever have rows is as good as never.
+    is_sound = validate.Range(min=1, max=10**9)
+    return fields.Integer(strict=True, load_default=default, validate=is_sound)
+
+
+class _AlertsSchema(Schema):
+    held = _count(100)
+    dead = _count(100)
+    oldest_due = _Duration(load_default=timedelta(minutes=15))
+    upstream_failures = _count(5)
+
+
 class FileSchema(Schema):
     """The whole file; unknown keys are errors everywhere in it."""
 
@@ -170,6 +183,7 @@ class FileSchema(Schema):
     receive = fields.Nested(
         _ReceiveSchema, load_default=lambda: _ReceiveSchema().load({})
     )
+    alerts = fields.Nested(_AlertsSchema, load_default=lambda: _AlertsSchema().load({}))
     templates = fields.String(load_default="templates")
     environment = fields.Dict(
         keys=fields.String(),

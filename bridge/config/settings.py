@@ -122,6 +122,22 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """When to tell people, and where."""
+
+    #: Takes JSON as Slack does; empty for nowhere.
+    url: str = field(repr=False, default="")
+    #: More held deliveries than this are worth an alert.
+    held: int
+    #: More than this that died within 24 hours.
+    dead: int
+    #: A delivery that has been due for longer, though no gate holds it.
+    oldest_due: timedelta
+    #: So many answers to webhooks in a row that were not 2xx.
+    upstream_failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """Who may see the page of metrics."""
 
@@ -158,6 +174,7 @@ class Config:
     processes: int
     log: Log
     metrics: Metrics
+    alerts: Alerts
 
     def route(self, name: str) -> Route | None:
         """Find a route by its name or an earlier one."""

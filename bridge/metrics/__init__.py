@@ -22,7 +22,7 @@ from bridge.metrics.families import (
 )
 from bridge.metrics.noting import attempted, refused, settled, stored
 from bridge.metrics.page import page
-from bridge.metrics.sharing import share
+from bridge.metrics.sharing import share, total
 
 __all__ = [
     "COMMIT_WEBHOOKS",
@@ -45,4 +45,5 @@ __all__ = [
     "settled",
     "share",
     "stored",
+    "total",
 ]

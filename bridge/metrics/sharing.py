@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from bridge.metrics.board import Board
-from bridge.metrics.families import FAMILIES, UPSTREAM_FAILURES
+from bridge.metrics.families import FAMILIES, UPSTREAM_FAILURES, Counter
 
 
 class _Shared:
@@ -35,6 +35,14 @@ def share(routes: Sequence[str]) -> Board:
 def shared() -> Board | None:
     """Return the board, where the program counts at all."""
     return _Shared.board
+
+
+def total(counter: Counter) -> float:
+    """Add up what all processes have counted, whatever the labels."""
+    if _Shared.board is None:
+        return 0.0
+    sums = _Shared.board.sums()
+    return sum(sums[cell] for cell in counter.cells().values())
 
 
 def _after_fork() -> None:

@@ -3,6 +3,7 @@
 The only package that knows SQLAlchemy; no error of its or a driver's leaves here.
 """
 
+from bridge.store.alarms import Alarm, Alarms
 from bridge.store.answers import (
     DeliveryFilter,
     DeliveryRow,
@@ -24,6 +25,8 @@ from bridge.store.store import Store, open_store
 
 __all__ = [
     "DESTINATION",
+    "Alarm",
+    "Alarms",
     "Commits",
     "DeliveryFilter",
     "DeliveryRow",

@@ -130,6 +130,16 @@ Index(
     postgresql_where=IS_TROUBLED,
 )
 
+#: To count them, and those of late, without a look at a row.
+Index(
+    "deliveries_troubled_routes",
+    deliveries.c.status,
+    deliveries.c.route,
+    deliveries.c.updated_at,
+    sqlite_where=IS_TROUBLED,
+    postgresql_where=IS_TROUBLED,
+)
+
 keys = Table(
     "keys",
     metadata,
@@ -178,6 +188,19 @@ turns = Table(
     Column("name", String, primary_key=True),
     Column("holder", String, nullable=False),
     Column("until", Utc, nullable=False),
+)
+
+#: What alerts hold, and what was said of them (`alarms`).
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("is_firing", Boolean, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("summary", Words, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Utc, nullable=False),
 )
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -10,6 +10,7 @@ from weakref import WeakSet
 from sqlalchemy import inspect
 
 from bridge.store import retiring, turns
+from bridge.store.alarms import Alarms
 from bridge.store.commits import Commits
 from bridge.store.database import TIMEOUT, Database, Tx, host_clock
 from bridge.store.gates import Gates
@@ -30,6 +31,7 @@ class Store:
         commits: Takes what arrives.
         queue: Hands out and takes back what is to be sent.
         gates: May hold deliveries back.
+        alarms: Which alerts hold.
         ledger: Answers questions, and mends by hand.
         retiring: Blanks and removes what is old.
     """
@@ -39,6 +41,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.gates = Gates()
+        self.alarms = Alarms()
         self.queue = Queue()
         self.commits = Commits(database)
         self.ledger = Ledger(database)

@@ -98,21 +98,13 @@ def test_a_store_that_cannot_be_read_shows_no_old_figures(program: Program) -> N
     assert "bridge_deliveries" not in figures
 
 
-@pytest.mark.parametrize(
-    ("given", "status"),
-    [({}, 401), ({"Authorization": "Bearer no"}, 401), (None, 200)],
-    ids=["nothing", "another", "the token"],
-)
-def test_a_token_is_demanded_where_one_is_set(
-    program: Program, given: dict[str, str] | None, status: int
-) -> None:
+def test_a_token_is_demanded_where_one_is_set(program: Program) -> None:
     program.env["BRIDGE_METRICS_TOKEN"] = "metrics-token-1"
     program.start("--processes", "1", "--no-deliver")
-    headers = (
-        given if given is not None else {"Authorization": "Bearer metrics-token-1"}
-    )
-    answer = requests.get(f"{program.url}/metrics", headers=headers, timeout=10)
-    assert answer.status_code == status
+    for shown, status in (("no", 401), ("metrics-token-1", 200), ("", 401)):
+        headers = {"Authorization": f"Bearer {shown}"} if shown else {}
+        answer = requests.get(f"{program.url}/metrics", headers=headers, timeout=10)
+        assert answer.status_code == status
 
 
 def test_on_a_public_dyno_the_page_is_closed_without_a_token(program: Program) -> None:
