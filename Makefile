@@ -46,7 +46,8 @@ torture: $(READY)
 	$(BIN)/pytest -m torture
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' >&2
+	$(BIN)/python -m benchmarks --plot benchmarks/results/figures.svg
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -9,96 +9,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks import machine, programs, report
+from benchmarks import machine, report
+from benchmarks.catalogue import NAMES, USUAL, scenarios
 from benchmarks.peers import PeerError, Sender, Sink
-from benchmarks.programs import Settings
-from benchmarks.scenarios import (
-    MOST_WEBHOOKS,
-    Bench,
-    BenchmarkError,
-    Load,
-    Sample,
-    Scenario,
-)
+from benchmarks.programs import Settings, UnavailableError
+from benchmarks.scenarios import MOST_WEBHOOKS, Bench, BenchmarkError, Sample
 from benchmarks.sender import NANO, Order
 
 RESULTS = Path(__file__).parent / "results"
-#: What is run unless something is named.
-USUAL = ("peers", "accept", "relay", "latency")
-NAMES = (*USUAL, "retention")
-
-
-def scenarios(options: argparse.Namespace) -> list[Scenario]:
-    """Choose the loads; the quick ones are shorter and fewer."""
-    quick: bool = options.quick
-    return [
-        Scenario(
-            name="accept",
-            title="deliveries held, against a view that only answers 202",
-            load=Load(
-                count=MOST_WEBHOOKS if not quick else MOST_WEBHOOKS // 3,
-                seconds=2 if quick else 4,
-                connections=options.connections,
-                is_relayed=False,
-            ),
-            rounds=options.rounds or (2 if quick else 5),
-            bridge=lambda settings, folder: programs.bridge(
-                settings, folder, delivers=False
-            ),
-            baseline=lambda settings, _: programs.bare_view(settings),
-        ),
-        Scenario(
-            name="relay",
-            title="webhook in, Iterable call out, against the inline script",
-            load=Load(
-                count=1000 if quick else 4000,
-                seconds=60,
-                connections=options.connections,
-                is_relayed=True,
-            ),
-            rounds=options.rounds or (2 if quick else 5),
-            bridge=lambda settings, folder: programs.bridge(
-                settings, folder, delivers=True
-            ),
-            baseline=lambda settings, _: programs.inline_script(settings),
-        ),
-        Scenario(
-            name="latency",
-            title=f"{options.rate:g} a second whatever the answers do",
-            load=Load(
-                count=MOST_WEBHOOKS,
-                seconds=4 if quick else 10,
-                connections=options.connections,
-                rate=options.rate,
-                is_relayed=True,
-            ),
-            rounds=options.rounds or (1 if quick else 3),
-            bridge=lambda settings, folder: programs.bridge(
-                settings, folder, delivers=True
-            ),
-            baseline=lambda settings, _: programs.inline_script(settings),
-        ),
-        Scenario(
-            name="retention",
-            title="sweeping a ledger of three months, against keeping all",
-            load=Load(
-                count=MOST_WEBHOOKS,
-                seconds=4 if quick else 15,
-                connections=options.connections,
-                rate=options.rate,
-                is_relayed=True,
-            ),
-            rounds=options.rounds or (1 if quick else 5),
-            bridge=lambda settings, folder: programs.sweeping(
-                settings, folder, is_on=True
-            ),
-            baseline=lambda settings, folder: programs.sweeping(
-                settings, folder, is_on=False
-            ),
-        ),
-    ]
 
 
 def peers_alone(
@@ -134,6 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rate", type=float, default=300, help="open-loop webhooks a second (300)")
     add("--sink-latency", type=float, default=0, help="seconds Iterable takes (0)")
     add("--calm", type=float, default=0, help="seconds to wait for a calm machine (0)")
+    add("--plot", type=Path, help="draw the figures into this SVG file")
     add("--folder", type=Path, default=RESULTS, help="for results and databases")
     return parser.parse_args(arguments)
 
@@ -168,18 +90,26 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Sample]:
             if scenario.name not in wanted:
                 continue
             _tell(f"{scenario.name}: {scenario.title}")
-            for sample in bench.samples(scenario):
-                samples.append(sample)
-                _tell(
-                    f"  {sample.program}: {sample.rate:,.0f} a second, "
-                    f"others {sample.others_core:.0%} of a core"
-                )
+            try:
+                for sample in bench.samples(scenario):
+                    samples.append(sample)
+                    _tell(
+                        f"  {sample.program}: {sample.rate:,.0f} a second, "
+                        f"others {sample.others_core:.0%} of a core"
+                    )
+            except UnavailableError as error:
+                samples = [one for one in samples if one.scenario != scenario.name]
+                _tell(f"  left out: {error}")
     if samples:
         print(report.table(samples) + "\n")
     print(report.bottlenecks(samples, alone))
     path = options.folder / time.strftime("%Y%m%d-%H%M%S.json", time.gmtime())
-    given = {name: value for name, value in vars(options).items() if name != "folder"}
+    paths = ("folder", "plot")
+    given = {name: one for name, one in vars(options).items() if name not in paths}
     report.write(path, machine=about, settings=given, peers=alone, samples=samples)
+    if options.plot is not None:
+        # Only here: it needs what the extra `bench` brings.
+        import_module("benchmarks.plot").draw(options.plot, report.lines(samples))
     return samples
 
 

@@ -1,6 +1,7 @@
 """The measured programs: how each is started, and that each is ended again."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -17,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 #: Seconds from SIGTERM to SIGKILL; the bridge promises to be out within 25.
 PATIENCE = 30.0
 CONFIG = """\
-iterable: {{rate_per_second: 100000}}
+iterable: {{rate_per_second: {rate:g}}}
 templates: {templates}
 routes:
   - name: rewards
@@ -25,8 +28,14 @@ routes:
     campaign_id: 16504306
     template: triggered_email.json.j2
 """
+#: Deliveries a second that nothing here reaches.
+UNLIMITED = 100_000
 #: For a ledger of three months: the oldest two are removed, the third is blanked.
 SWEEPING = "retention: {blank_after: 1d, remove_after: 30d}\n"
+
+
+class UnavailableError(Exception):
+    """A baseline needs what is not on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +96,51 @@ def inline_script(settings: Settings) -> Program:
     return _gunicorn("inline script", "inline_script", settings)
 
 
+def dramatiq(settings: Settings, folder: Path) -> Program:
+    """Make the same script with a queue in between: Redis, gunicorn and Dramatiq.
+
+    Raises:
+        UnavailableError: There is no Redis, or Dramatiq is not installed.
+    """
+    server = shutil.which("redis-server")
+    if server is None or find_spec("dramatiq") is None:
+        raise UnavailableError("redis-server, or the extra `bench`, is not here")
+    receiver = _gunicorn("dramatiq", "dramatiq_view", settings)
+    path = folder / "redis.sock"
+    redis = (server, "--port", "0", "--unixsocket", str(path), "--dir", str(folder))
+    worker = (
+        *(sys.executable, "-m", "dramatiq", "benchmarks.baselines.dramatiq_tasks"),
+        *("--processes", str(settings.processes), "--threads", str(settings.threads)),
+    )
+    return Program(
+        name=receiver.name,
+        command=(
+            *(sys.executable, "-m", "benchmarks.several"),
+            *("--", *redis, "--", *worker, "--", *receiver.command),
+        ),
+        environment={**receiver.environment, "REDIS_URL": f"unix://{path}"},
+    )
+
+
 def bridge(
-    settings: Settings, folder: Path, *, delivers: bool, more: str = ""
+    settings: Settings,
+    folder: Path,
+    *,
+    delivers: bool,
+    rate: float = UNLIMITED,
+    more: str = "",
 ) -> Program:
-    """Make `reward-bridge serve` on a new SQLite file of its own.
+    """Make `reward-bridge serve` on a SQLite file of its own, new unless it is there.
 
     Args:
         settings: As for the others.
-        folder: A new folder on a real disk, for the file and the configuration.
+        folder: A folder on a real disk, for the file and the configuration.
         delivers: False holds the deliveries in the store.
+        rate: Most deliveries a second.
         more: Further sections of the configuration.
     """
     config = folder / "config.yaml"
-    text = CONFIG.format(templates=ROOT / "templates")
+    text = CONFIG.format(templates=ROOT / "templates", rate=rate)
     config.write_text(text + more, encoding="utf-8")
     return Program(
         name="bridge",
@@ -131,6 +172,27 @@ def sweeping(settings: Settings, folder: Path, *, is_on: bool) -> Program:
         ledger.main(filled)
     program = bridge(settings, folder, delivers=True, more=SWEEPING if is_on else "")
     return program if is_on else replace(program, name="keeping all")
+
+
+def remembering(
+    settings: Settings, folder: Path, *, rows: int, waiting: int
+) -> Program:
+    """Make a bridge on a ledger of so many rows; what waits in it goes on waiting."""
+    if rows:
+        shutil.copy(_filled(folder.parent, rows, waiting), folder / "bridge.db")
+    name = "bridge" if rows else "empty ledger"
+    program = bridge(settings, folder, delivers=not waiting)
+    return replace(program, name=name)
+
+
+@cache
+def _filled(folder: Path, rows: int, waiting: int) -> Path:
+    """Fill a database once for all turns."""
+    path = folder / f"ledger-{rows}-{waiting}.db"
+    given = ["--rows", str(rows), "--waiting", str(waiting)]
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        ledger.main(["--database-url", f"sqlite:///{path}", *given])
+    return path
 
 
 @contextmanager

@@ -21,6 +21,8 @@ SETTLE = 0.5
 #: Seconds until the last message of a load must have reached the sink.
 DELIVERED_WITHIN = 90.0
 MOST_WEBHOOKS = 60_000
+#: Memory is looked at after so many.
+MANY_WEBHOOKS = 100_000
 
 #: Makes a program in a folder of its own.
 Maker = Callable[[Settings, Path], Program]
@@ -52,6 +54,8 @@ class Scenario:
     rounds: int
     bridge: Maker
     baseline: Maker
+    #: The baseline's, where it is another.
+    baseline_load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +115,16 @@ class Bench:
     def samples(self, scenario: Scenario) -> Iterator[Sample]:
         """Measure bridge and baseline in turns, each freshly started."""
         for _ in range(scenario.rounds):
-            for make in (scenario.bridge, scenario.baseline):
+            for make, load in (
+                (scenario.bridge, scenario.load),
+                (scenario.baseline, scenario.baseline_load or scenario.load),
+            ):
                 processes.wait_for_calm(self._patience)
                 folder = Path(tempfile.mkdtemp(dir=self._folder))
                 program = make(self._settings, folder)
                 with programs.started(program, folder) as running:
                     try:
-                        yield self._measure(scenario, running)
+                        yield self._measure(scenario.name, load, running)
                     except PeerError as error:
                         raise BenchmarkError(
                             f"{scenario.name}, {program.name}: {error}\n"
@@ -125,14 +132,13 @@ class Bench:
                         ) from error
                 shutil.rmtree(folder)
 
-    def _measure(self, scenario: Scenario, running: Running) -> Sample:
-        load = scenario.load
+    def _measure(self, scenario: str, load: Load, running: Running) -> Sample:
         self._carry(self._order(running, replace(load, count=WARM_UP, rate=None)), load)
         time.sleep(SETTLE)
         order = self._order(running, load)
         meter = Meter(self._sink, running.pid)
         tally = self._carry(order, load)
-        return meter.sample(scenario, running.program.name, order, tally)
+        return meter.sample(scenario, running.program.name, load, order, tally)
 
     def _order(self, running: Running, load: Load) -> Order:
         """Make the order of a new run, and have everything ready for it."""
@@ -171,11 +177,16 @@ class Meter:
         self._machine = processes.machine_busy_seconds()
 
     def sample(
-        self, scenario: Scenario, program: str, order: Order, tally: dict[str, Any]
+        self,
+        scenario: str,
+        program: str,
+        load: Load,
+        order: Order,
+        tally: dict[str, Any],
     ) -> Sample:
         busy = processes.machine_busy_seconds() - self._machine
         cpu = processes.cpu_seconds(self._pids) - self._program_cpu
-        is_relayed = scenario.load.is_relayed
+        is_relayed = load.is_relayed
         seen = self._sink.ask("arrivals" if is_relayed else "look")
         sink_cpu = seen["cpu"] - self._sink_cpu
         sent = len(tally["sent_ns"])
@@ -183,7 +194,7 @@ class Meter:
         seconds = (last - tally["first_ns"]) / NANO
         memory = processes.memory(self._pids)
         return Sample(
-            scenario=scenario.name,
+            scenario=scenario,
             program=program,
             count=sent,
             seconds=seconds,
