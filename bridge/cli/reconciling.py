@@ -94,7 +94,7 @@ def reconcile(**typed: Any) -> None:
     with opened("reconcile") as bridge:
         _demand_memory(bridge, window)
         show_place(bridge.config)
-        talk(f"Voucherify {bridge.config.voucherify.base_url}")
+        talk(f"listed at {bridge.config.voucherify.base_url}")
         found = _found(bridge, window)
         show_outlook(found, is_local=is_loopback(bridge.config.iterable.base_url))
         show_findings(found.named, as_json=wanted.as_json)
