@@ -18,7 +18,7 @@ from bridge.errors import (
 )
 from bridge.model import Json, Parsed, Reward
 from bridge.rendering import Templates
-from bridge.store.sqlite import path_of
+from bridge.store.opening import file_of
 
 #: Reasons of `Client.check_campaign`, in words that say what to do.
 ADVICE = {
@@ -161,9 +161,12 @@ def _failure(
 
 
 def _unusable(config: Config) -> Sequence[Problem]:
-    """Find out whether the ledger's file could be written, without making it."""
+    """Find out whether the ledger could be written, without making its file."""
     try:
-        path = path_of(config.database_url)
+        path = file_of(config.database_url)
+        if path is None:
+            # A server that is away comes back: no reason not to start.
+            return []
         # The longest name beside it; asking for one that is too long is an error.
         path.with_name(f"{path.name}.lock").lstat()
     except ConfigError as error:
@@ -171,10 +174,10 @@ def _unusable(config: Config) -> Sequence[Problem]:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except ValueError:
-        return [Problem("DATABASE_URL", "must be sqlite:///path/to/file")]
+        return [Problem("DATABASE_URL", "its path cannot be one")]
     except OSError as error:
         return [Problem("DATABASE_URL", f"cannot be used: {error.strerror}")]
-    fault = _file_fault(path)
+    fault = None if path is None else _file_fault(path)
     return [] if fault is None else [Problem("DATABASE_URL", fault)]
 
 

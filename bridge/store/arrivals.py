@@ -89,6 +89,7 @@ def _write_deliveries(tx: Tx, cases: Sequence[Case]) -> None:
         return
     _compete(tx, wanted)
     rows = [_row(tx, case, one) for case in cases for one in case.made]
+    tx.is_news = bool(rows) or tx.is_news
     _INSERT_DELIVERIES.run(tx.connection, rows)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, case, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import Gate, GateState
 from bridge.store.columns import Span, Utc
@@ -209,6 +209,7 @@ class Gates:
         return _untouched(name) if row is None else _gate(row)
 
     def _write(self, tx: Tx, name: str, values: dict[str, Any]) -> None:
+        tx.is_news = True
         statement = insert(gates).values(name=name, **values)
         tx.connection.execute(
             statement.on_conflict_do_update(index_elements=[gates.c.name], set_=values)

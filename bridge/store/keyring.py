@@ -1,9 +1,10 @@
 """Keys: what makes the second copy of a reward recognisable, and who holds them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import NewDelivery
 from bridge.store.database import Tx
@@ -58,20 +59,24 @@ def take_keys(tx: Tx, wanted: Sequence[NewDelivery]) -> dict[Pair, str]:
     Returns:
         Who holds each of the keys now; empty where all were free, which is the rule.
     """
-    rows = [
-        {
-            "route": one.route,
-            "key": key,
-            "delivery_id": one.id,
-            "expires_at": tx.now + keep,
-            "now": tx.now,
-        }
-        for one in wanted
-        for key, keep in one.keys
-    ]
-    if _TAKE.run(tx.connection, rows) == len(rows):
+    first: dict[Pair, dict[str, Any]] = {}
+    pairs = [(one.route, key) for one in wanted for key, _ in one.keys]
+    for one in wanted:
+        for key, keep in one.keys:
+            row = {
+                "route": one.route,
+                "key": key,
+                "delivery_id": one.id,
+                "expires_at": tx.now + keep,
+                "now": tx.now,
+            }
+            first.setdefault((one.route, key), row)
+    # In one order everywhere: two transactions that want the same keys would otherwise
+    # wait for each other.
+    rows = [first[pair] for pair in sorted(first)]
+    if _TAKE.run(tx.connection, rows) == len(pairs):
         return {}
-    return owners_of(tx, [(one.route, key) for one in wanted for key, _ in one.keys])
+    return owners_of(tx, pairs)
 
 
 def holder(delivery: NewDelivery, owners: Mapping[Pair, str]) -> str | None:

@@ -26,6 +26,7 @@ from bridge.store.schema import (
     IS_TROUBLED,
     IS_UNUSED,
     MOVING,
+    NO_ID,
     TROUBLED,
     as_id,
     attempts,
@@ -81,7 +82,9 @@ class Ledger:
         if wanted.since is not None:
             statement = statement.where(deliveries.c.created_at >= wanted.since)
         if wanted.after is not None:
-            statement = statement.where(deliveries.c.id < (as_id(wanted.after) or ""))
+            statement = statement.where(
+                deliveries.c.id < (as_id(wanted.after) or NO_ID)
+            )
         if wanted.search is not None:
             statement = statement.where(matching(wanted.search))
         with self._database.read() as tx:
@@ -116,7 +119,7 @@ class Ledger:
         if wanted.since is not None:
             statement = statement.where(events.c.received_at >= wanted.since)
         if wanted.after is not None:
-            statement = statement.where(events.c.id < (as_id(wanted.after) or ""))
+            statement = statement.where(events.c.id < (as_id(wanted.after) or NO_ID))
         with self._database.read() as tx:
             return [EventRow(**_event(row)) for row in tx.connection.execute(statement)]
 

@@ -49,6 +49,7 @@ def redeliver(tx: Tx, ids: Sequence[str], *, force: bool = False) -> list[str]:
         reason=None,
         updated_at=tx.now,
     )
+    tx.is_news = True
     known = [one for one in map(as_id, ids) if one is not None]
     return [
         one

@@ -27,6 +27,7 @@ def migrate(database: Database) -> None:
         StoreUnavailable: The database cannot be written.
     """
     with database.write(TIMEOUT) as tx:
+        database.lock_for_migration(tx)
         found = _revision(tx)
         if found is not None and _number(found) > _number(REVISION):
             _refuse_unless_usable(found)

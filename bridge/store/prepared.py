@@ -6,8 +6,9 @@ done once; the SQL and the conversions of values are still SQLAlchemy's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.dml import UpdateBase
@@ -17,18 +18,28 @@ from bridge.store.database import Refused
 Values = Mapping[str, Any]
 
 
+class _Runnable(Protocol):
+    """A statement as one of the databases has it run fastest."""
+
+    def run(self, connection: Connection, rows: Sequence[Values]) -> int:
+        """Run it for each row of values; return how many rows it touched."""
+        ...
+
+
 class Prepared:
     """An INSERT or UPDATE that is run with many rows of values.
 
     Args:
-        statement: One that returns no rows.
+        statement: One that returns no rows. No two of the rows it is run with at once
+            may be about the same row of the table.
         columns: What an INSERT fills, where it does not say so itself.
     """
 
     def __init__(self, statement: UpdateBase, *columns: str) -> None:
-        self._statement = statement.execution_options(preserve_rowcount=True)
+        self._statement = statement
         self._columns = list(columns) or None
-        self._compiled: _Compiled | None = None
+        #: By the name of the dialect.
+        self._compiled: dict[str, _Runnable] = {}
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> int:
         """Run it once for each row of values.
@@ -41,21 +52,22 @@ class Prepared:
         """
         if not rows:
             return 0
-        if not connection.dialect.positional:
-            return connection.execute(self._statement, rows).rowcount
-        if self._compiled is None:
-            self._compiled = _Compiled(
-                self._statement, self._columns, connection.dialect
-            )
-        result = connection.exec_driver_sql(
-            self._compiled.sql,
-            self._compiled.bind(rows),
-            execution_options={"preserve_rowcount": True},
-        )
-        return result.rowcount
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = self._compile(dialect)
+        return compiled.run(connection, rows)
+
+    def _compile(self, dialect: Dialect) -> _Runnable:
+        if dialect.name == "sqlite":
+            return _RowByRow(self._statement, self._columns, dialect)
+        # Here, because it takes psycopg along.
+        module = import_module("bridge.store.multirow")
+        made: _Runnable = module.MultiRow(self._statement, self._columns)
+        return made
 
 
-class _Compiled:
+class _RowByRow:
     """SQL with places for values, and how these are made of a row's."""
 
     def __init__(
@@ -74,7 +86,15 @@ class _Compiled:
             (place, convert) for place, convert in enumerate(converters) if convert
         ]
 
-    def bind(self, rows: Sequence[Values]) -> list[tuple[Any, ...]]:
+    def run(self, connection: Connection, rows: Sequence[Values]) -> int:
+        result = connection.exec_driver_sql(
+            self.sql,
+            self._bind(rows),
+            execution_options={"preserve_rowcount": True},
+        )
+        return result.rowcount
+
+    def _bind(self, rows: Sequence[Values]) -> list[tuple[Any, ...]]:
         try:
             return [self._values(row) for row in rows]
         except (TypeError, ValueError) as error:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import Arrival, EventStatus, Stored
 from bridge.store.cases import UNUSED, Case
@@ -121,6 +122,9 @@ def _insert(tx: Tx, cases: Sequence[Case]) -> dict[str, AnyRow]:
         }
         for one in cases
     ]
+    # In one order everywhere: two transactions with the same webhooks would otherwise
+    # wait for each other.
+    rows.sort(key=itemgetter("transport_key"))
     if _INSERT.run(tx.connection, rows) == len(rows):
         return {}
     wanted = {one.arrival.transport_key for one in cases}

@@ -206,6 +206,10 @@ alerts = Table(
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+#: Sorts before every id; stands for one that cannot be.
+NO_ID = "00000000-0000-0000-0000-000000000000"
+
+
 def new_id() -> str:
     """Make a sortable id (UUIDv7)."""
     return str(uuid_utils.uuid7())

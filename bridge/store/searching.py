@@ -2,8 +2,9 @@
 
 import re
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, func, or_
 
+from bridge.store.columns import Words
 from bridge.store.schema import as_id, deliveries
 
 _TEXTS = (
@@ -14,8 +15,6 @@ _TEXTS = (
     deliveries.c.key,
 )
 _IDS = (deliveries.c.id, deliveries.c.event_id)
-#: Sorts behind everything that begins with the term.
-_LAST = "\U0010ffff"
 _ID_DIGITS = 32
 #: Digits that all ids of some hours share; fewer would find half the ledger.
 _LEAST_DIGITS = 8
@@ -32,7 +31,10 @@ def matching(term: str) -> ColumnElement[bool]:
     if known is not None:
         # Nothing else looks like this, and only ids are indexed.
         return or_(*(column == known for column in _IDS))
-    found = [and_(column >= term, column < term + _LAST) for column in _TEXTS]
+    # Not by comparing: the order of texts is the database's own.
+    found: list[ColumnElement[bool]] = [
+        func.substr(column, 1, len(term), type_=Words) == term for column in _TEXTS
+    ]
     # Codes after the first stand behind a comma.
     found.append(deliveries.c.code.contains(f", {term}", autoescape=True))
     digits = term.strip().lower().replace("-", "")

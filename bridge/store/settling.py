@@ -4,8 +4,8 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import BigInteger, Integer, String, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import (
     Attempt,
@@ -43,14 +43,14 @@ _SETTLE = Prepared(
     )
     .values(
         status=bindparam("to_status"),
-        lane=func.coalesce(bindparam("to_lane"), deliveries.c.lane),
+        lane=func.coalesce(bindparam("to_lane", type_=String), deliveries.c.lane),
         due_at=bindparam("to_due"),
         reason=bindparam("why"),
         attempts=deliveries.c.attempts + bindparam("counted"),
         doubts=deliveries.c.doubts + bindparam("doubted"),
-        number=func.coalesce(bindparam("made"), deliveries.c.number),
+        number=func.coalesce(bindparam("made", type_=Integer), deliveries.c.number),
         scheduled_message_id=func.coalesce(
-            bindparam("message_id"), deliveries.c.scheduled_message_id
+            bindparam("message_id", type_=BigInteger), deliveries.c.scheduled_message_id
         ),
         updated_at=bindparam("now"),
     )

@@ -6,10 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
-
-from bridge.errors import ConfigError, Problem
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 #: How long a statement waits for a lock, in milliseconds. Readers need it only while
 #: somebody recovers the log of a crashed process.
@@ -27,23 +24,6 @@ _SETTINGS = (
     "PRAGMA cache_size = -8192",
     "PRAGMA journal_size_limit = 67108864",
 )
-
-
-def path_of(url: str) -> Path:
-    """Read which file a URL names.
-
-    Raises:
-        ConfigError: It names no database this program can use.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        parsed = None
-    is_sqlite = parsed is not None and parsed.get_backend_name() == "sqlite"
-    if parsed is None or not is_sqlite or parsed.database in (None, "", ":memory:"):
-        raise ConfigError([Problem("DATABASE_URL", "must be sqlite:///path/to/file")])
-    # Absolute, because a later change of directory must not change the database.
-    return Path(str(parsed.database)).absolute()
 
 
 def engine_of(path: Path) -> Engine:

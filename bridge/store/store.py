@@ -12,10 +12,11 @@ from sqlalchemy import inspect
 from bridge.store import retiring, turns
 from bridge.store.alarms import Alarms
 from bridge.store.commits import Commits
-from bridge.store.database import TIMEOUT, Database, Tx, host_clock
+from bridge.store.database import TIMEOUT, Database, Tx
 from bridge.store.gates import Gates
 from bridge.store.ledger import Ledger
 from bridge.store.migrating import is_current, migrate
+from bridge.store.opening import open_database
 from bridge.store.queue import Queue
 
 _open: WeakSet["Store"] = WeakSet()
@@ -66,8 +67,12 @@ class Store:
         """
         return self._database.read()
 
+    def now(self) -> datetime:
+        """Tell the database's time, without asking it."""
+        return self._database.now()
+
     def has_changed(self) -> bool:
-        """Tell whether anybody committed through another store since the last call.
+        """Tell whether another store gave workers something to do since the last call.
 
         True also when it cannot be told.
         """
@@ -159,14 +164,15 @@ os.register_at_fork(
 )
 
 
-def open_store(database_url: str, clock: Callable[[], datetime] = host_clock) -> Store:
+def open_store(database_url: str, clock: Callable[[], datetime] | None = None) -> Store:
     """Make a store; nothing is opened until it is used.
 
     Args:
-        database_url: `sqlite:///path`.
-        clock: Supplies the time; the machine's own unless a test says otherwise.
+        database_url: `sqlite:///path` or `postgresql://…`.
+        clock: Supplies the time in place of the database's own clock, which is the
+            machine's on SQLite.
 
     Raises:
         ConfigError: The URL names no database this program can use.
     """
-    return Store(Database(database_url, clock))
+    return Store(open_database(database_url, clock))

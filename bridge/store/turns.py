@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from sqlalchemy import bindparam, or_
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from bridge.store.database import Tx
 from bridge.store.schema import turns
@@ -16,7 +16,7 @@ _TAKE = _new.on_conflict_do_update(
         turns.c.until <= bindparam("now", type_=turns.c.until.type),
         turns.c.holder == _new.excluded.holder,
     ),
-)
+).execution_options(preserve_rowcount=True)
 
 
 def take_turn(tx: Tx, name: str, holder: str, span: timedelta) -> bool:

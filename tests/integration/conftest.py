@@ -26,6 +26,7 @@ from bridge.model import (
 )
 from bridge.store import Store, new_id, open_store
 from tests.integration.programs import Program
+from tests.postgres import QUICK, Postgres, start_postgres
 
 
 @pytest.fixture
@@ -109,11 +110,22 @@ def transactions(clock: Clock) -> Callable[[], int]:
     return lambda: clock.reads
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL for the whole session; each test makes its own database."""
+    server = start_postgres(*QUICK)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name an empty database; the contract of the store holds on each kind."""
-    assert request.param == "sqlite"
-    return f"sqlite:///{tmp_path / 'bridge.db'}"
+    """Name an unused database; the contract of the store holds on each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'bridge.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    is_migrated = "store" in request.fixturenames
+    return server.clean_database() if is_migrated else server.new_database()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Alerts over a real store: each said once, whoever looks and however often."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +10,7 @@ from threading import Thread
 
 import pytest
 import yaml
+from sqlalchemy import text
 
 from bridge import metrics
 from bridge.alerts import Channel, Watch
@@ -213,15 +212,15 @@ def test_failing_answers_are_told_of(watch: Begin, room: Room) -> None:
 
 
 @pytest.fixture
-def broken(tmp_path: Path, store: Store) -> Callable[[bool], None]:
+def broken(another_store: Callable[[], Store]) -> Callable[[bool], None]:
     """Take what the lookout reads out of the database, and put it back."""
-    assert store.exists()
-    [path] = tmp_path.glob("*.db")
+    other = another_store()
 
     def turn(is_broken: bool) -> None:
         names = ("gates", "away") if is_broken else ("away", "gates")
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("ALTER TABLE {} RENAME TO {}".format(*names))
+        with other.write() as tx:
+            statement = text("ALTER TABLE {} RENAME TO {}".format(*names))
+            tx.connection.execute(statement)
 
     return turn
 

@@ -70,12 +70,11 @@ def test_what_add_returns_is_what_is_stored(
 
 def test_threads_that_wait_together_share_one_commit(
     store: Store,
-    another_store: Callable[[], Store],
     transactions: Callable[[], int],
     new_arrival: Callable[..., Arrival],
 ) -> None:
     with ThreadPoolExecutor(32) as threads:
-        with another_store().write():
+        with store.write():
             adds = [threads.submit(store.commits.add, new_arrival()) for _ in range(32)]
             wait_for_line(store, 32)
             before = transactions()
@@ -108,10 +107,9 @@ def test_whoever_waits_first_writes_what_nobody_waits_for_yet(
 
 def test_leader_that_gets_no_turn_is_refused_in_time_and_never_written(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Callable[..., Arrival],
 ) -> None:
-    with another_store().write(), took_about(0.3), pytest.raises(StoreUnavailable):
+    with store.write(), took_about(0.3), pytest.raises(StoreUnavailable):
         store.commits.add(new_arrival(), timeout=0.3)
     stored = store.commits.add(new_arrival())
     assert ids(store) == {stored.event_id}
@@ -119,11 +117,10 @@ def test_leader_that_gets_no_turn_is_refused_in_time_and_never_written(
 
 def test_follower_whose_time_is_over_is_refused_and_never_written(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Callable[..., Arrival],
 ) -> None:
     with ThreadPoolExecutor(1) as threads:
-        with another_store().write():
+        with store.write():
             leading = threads.submit(store.commits.add, new_arrival(), timeout=20)
             wait_for_line(store, 1)
             with took_about(0.3), pytest.raises(StoreUnavailable):
@@ -134,11 +131,10 @@ def test_follower_whose_time_is_over_is_refused_and_never_written(
 
 def test_follower_takes_the_lead_of_a_leader_whose_time_is_over(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Callable[..., Arrival],
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
-        with another_store().write():
+        with store.write():
             leading = threads.submit(store.commits.add, new_arrival(), timeout=0.3)
             wait_for_line(store, 1)
             following = threads.submit(store.commits.add, new_arrival(), timeout=20)
@@ -169,14 +165,13 @@ def test_follower_already_taken_waits_for_its_commit_a_little_longer(
 
 def test_one_unstorable_arrival_fails_alone(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Callable[..., Arrival],
 ) -> None:
     nonsense: Any = {"header": object()}
     arrivals = [new_arrival() for _ in range(5)]
     arrivals.insert(2, new_arrival(capture=Capture(body=b"", headers=nonsense)))
     with ThreadPoolExecutor(6) as threads:
-        with another_store().write():
+        with store.write():
             adds = [threads.submit(store.commits.add, one) for one in arrivals]
         errors = [type(one.exception()) for one in adds]
     assert errors.count(StoreUnavailable) == 1

@@ -14,6 +14,12 @@ from bridge.store import DeliveryFilter, Store
 
 pytestmark = pytest.mark.integration
 
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'bridge.db'}"
+
+
 COUNT = (
     "import sqlite3, sys;"
     "connection = sqlite3.connect(sys.argv[1]);"

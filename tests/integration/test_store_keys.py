@@ -16,13 +16,11 @@ Made = Callable[..., Any]
 DAY = timedelta(days=1)
 
 
-def together(
-    store: Store, another: Callable[[], Store], arrivals: Sequence[Arrival]
-) -> list[Stored]:
+def together(store: Store, arrivals: Sequence[Arrival]) -> list[Stored]:
     """Store arrivals in one commit, in their order."""
     with ThreadPoolExecutor(len(arrivals)) as threads:
         adds = []
-        with another().write():
+        with store.write():
             for number, one in enumerate(arrivals, start=1):
                 adds.append(threads.submit(store.commits.add, one))
                 while store.commits.waiting < number:
@@ -48,12 +46,11 @@ def test_repeat_is_a_duplicate_that_names_the_deliveries_of_the_first(
 
 def test_same_event_several_times_in_one_commit_makes_one_delivery(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Made,
     new_delivery: Made,
 ) -> None:
     arrivals = [new_arrival(new_delivery(), transport_key="whs_1") for _ in range(5)]
-    first, *others = together(store, another_store, arrivals)
+    first, *others = together(store, arrivals)
     assert first.status is EventStatus.STORED
     assert {one.status for one in others} == {EventStatus.DUPLICATE}
     assert {one.deliveries for one in others} == {first.deliveries}
@@ -109,7 +106,6 @@ def test_loser_leaves_its_free_keys_to_the_winner(
 
 def test_chain_of_common_keys_in_one_commit_ends_at_the_first(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Made,
     new_delivery: Made,
 ) -> None:
@@ -118,7 +114,7 @@ def test_chain_of_common_keys_in_one_commit_ends_at_the_first(
         new_arrival(new_delivery(one[0], keys=tuple((key, DAY) for key in one)))
         for one in chains
     ]
-    first, *losers, alone = together(store, another_store, arrivals)
+    first, *losers, alone = together(store, arrivals)
     assert first.status is alone.status is EventStatus.STORED
     assert {one.deliveries for one in losers} == {first.deliveries}
     assert made(store) == {*first.deliveries, *alone.deliveries}
@@ -315,13 +311,12 @@ def test_part_that_comes_after_the_whole_is_a_duplicate(
 @pytest.mark.parametrize("order", [1, -1])
 def test_part_and_whole_in_one_commit_end_as_one_delivery(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Made,
     new_delivery: Made,
     order: int,
 ) -> None:
     both = [partial(new_arrival), new_arrival(whole(new_delivery))][::order]
-    together(store, another_store, both)
+    together(store, both)
     listed = {one.status for one in store.ledger.events(EventFilter())}
     assert listed == {EventStatus.DUPLICATE, EventStatus.STORED}
     assert len(made(store)) == 1
@@ -392,14 +387,13 @@ def test_whole_of_an_earlier_route_name_is_a_duplicate(
 
 def test_what_a_parked_whole_lets_go_of_is_free_in_the_same_commit(
     store: Store,
-    another_store: Callable[[], Store],
     new_arrival: Made,
     new_delivery: Made,
 ) -> None:
     store.commits.add(new_arrival(single(new_delivery, "x")))
     both = new_arrival(several(new_delivery, "p", "x", "y"))
     rest = new_arrival(single(new_delivery, "y"))
-    together(store, another_store, [both, rest])
+    together(store, [both, rest])
     events = {one.id: one.status for one in store.ledger.events(EventFilter())}
     assert events[both.id] is EventStatus.PARKED
     assert events[rest.id] is EventStatus.STORED

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
 
 from bridge.errors import TransitionError
 from bridge.model import (
@@ -18,8 +17,7 @@ from bridge.model import (
     Lane,
     Settlement,
 )
-from bridge.store import DeliveryFilter, DeliveryRow, Doubt, Store, Story, new_id
-from bridge.store.schema import MOVING, TROUBLED
+from bridge.store import DeliveryRow, Doubt, Store, Story, new_id
 
 pytestmark = pytest.mark.integration
 
@@ -139,106 +137,6 @@ def test_threads_claim_each_delivery_once(
     with ThreadPoolExecutor(8) as threads:
         taken = [one for several in threads.map(take, stores * 2) for one in several]
     assert sorted(taken) == sorted(wanted)
-
-
-def steps_of_a_claim(store: Store, *routes: str) -> int:
-    """Count the steps of SQLite's machine while it claims; time would be a guess."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    with store.write() as tx:
-        driver: Any = tx.connection.connection.driver_connection
-        driver.set_progress_handler(count, 1)
-        store.queue.claim(tx, routes, Lane.FRESH, 10, SECOND, new_id())
-        driver.set_progress_handler(None, 0)
-    return steps
-
-
-def test_fifty_thousand_deliveries_at_a_closed_gate_slow_no_claim(
-    store: Store, fill: Made, claim: Claiming
-) -> None:
-    [template] = fill(1, route="closed")
-    fill(10, route="open")
-    claim("open")
-    fill(10, route="open")
-    before = steps_of_a_claim(store, "open", "other")
-    fill(10, route="open")
-    with store.write() as tx:
-        copy_rows(tx.connection, template, 50_000)
-    assert store.ledger.health().depth == 50_011
-    assert steps_of_a_claim(store, "open", "other") <= before * 1.1
-
-
-def copy_rows(connection: Any, template: str, count: int) -> None:
-    connection.execute(
-        text(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-            "WHERE i < :count) INSERT INTO deliveries (id, event_id, route, endpoint, "
-            "key, recipient, code, due_at, aging_since, created_at, updated_at) "
-            "SELECT randomblob(16), event_id, route, endpoint, key, recipient, code, "
-            "due_at - i, aging_since, created_at, updated_at FROM deliveries, n "
-            "WHERE deliveries.id = :template"
-        ),
-        {"count": count, "template": bytes.fromhex(template.replace("-", ""))},
-    )
-
-
-def plans_of(store: Store, act: Callable[[], object]) -> list[str]:
-    """Ask SQLite how it does each statement about deliveries that an action runs."""
-    said: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, *said_now: Any) -> None:
-        said.append((said_now[0], said_now[1]))
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        act()
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    plans: list[str] = []
-    with store.read() as tx:
-        for statement, values in said:
-            explained = tx.connection.exec_driver_sql(
-                f"EXPLAIN QUERY PLAN {statement}", values
-            )
-            plans += [line[3] for line in explained if "deliveries" in line[3]]
-    return plans
-
-
-def test_claims_and_leases_seek_in_the_queue_s_index(store: Store, fill: Made) -> None:
-    fill(1)
-
-    def a_round() -> None:
-        with store.write() as tx:
-            store.queue.expire_leases(tx)
-            store.queue.doubtful(tx, 10)
-            store.queue.hold_orphans(tx, ["r"])
-            store.queue.next_due(tx, ["r", "s"])
-            store.queue.claim(tx, ["r", "s"], Lane.FRESH, 10, SECOND, new_id())
-
-    plans = plans_of(store, a_round)
-    assert plans
-    assert [plan for plan in plans if plan.startswith("SCAN deliveries")] == []
-    assert all("INDEX" in plan for plan in plans)
-
-
-@pytest.mark.parametrize("status", [*MOVING, *TROUBLED])
-def test_listing_what_waits_or_needs_somebody_reads_nothing_else(
-    store: Store, status: str
-) -> None:
-    wanted = DeliveryFilter(status=DeliveryStatus(status))
-    plans = plans_of(store, lambda: store.ledger.deliveries(wanted))
-    assert any("deliveries_queue" in one or "_troubled" in one for one in plans)
-
-
-def test_health_reads_indexes_only(store: Store) -> None:
-    plans = plans_of(store, store.ledger.health)
-    assert any("COVERING INDEX deliveries_queue" in one for one in plans)
-    assert any("COVERING INDEX deliveries_troubled" in one for one in plans)
 
 
 def test_settling_a_success_ends_a_delivery_and_keeps_the_attempt(

@@ -27,6 +27,11 @@ PROCESS = Path(__file__).with_name("store_process.py")
 
 
 @pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'bridge.db'}"
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "bridge.db"
 
@@ -205,7 +210,20 @@ def test_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "sqlite://", "sqlite:///:memory:", "mysql://host/db", "nonsense"]
+    "url",
+    [
+        "",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite://host/bridge.db",
+        "sqlite+foo:///bridge.db",
+        "sqlite:///bridge.db?mode=ro",
+        "mysql://host/db",
+        "postgresql+asyncpg://host/db",
+        "postgresql://host",
+        "postgresql://host:port/db",
+        "nonsense",
+    ],
 )
 def test_url_that_names_no_usable_database_is_a_config_error(url: str) -> None:
     with pytest.raises(ConfigError):
