@@ -149,6 +149,14 @@ def with_body(
     return request
 
 
+class _Response(requests.Response):
+    """What an adapter must return, without the cookie jar that nobody looks into."""
+
+    def __init__(self, request: requests.PreparedRequest, answer: Answer) -> None:
+        self.request, self.raw = request, answer
+        self.status_code = answer.status
+
+
 class _Adapter(HTTPAdapter):
     """The pool, without what a caller of few hosts and no cookies need not pay for.
 
@@ -190,13 +198,10 @@ class _Adapter(HTTPAdapter):
     def build_response(
         self, req: requests.PreparedRequest, resp: Answer | BaseHTTPResponse
     ) -> requests.Response:
-        """Wrap the answer."""
-        response = requests.Response()
-        response.status_code = resp.status
-        response.raw = resp
-        response.request = req
-        response.url = req.url or ""
-        return response
+        """Wrap the answer; one of our own needs nothing that urllib3's would."""
+        if isinstance(resp, Answer):
+            return _Response(req, resp)
+        return super().build_response(req, resp)
 
     def close(self) -> None:
         """Close the idle connections."""
