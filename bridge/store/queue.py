@@ -1,13 +1,10 @@
 """The queue: what is due is claimed, what came back is settled."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select, union_all, update
+from sqlalchemy import bindparam, update
 
-from bridge.model import Cause, DeliveryStatus, Lane, next_status
+from bridge.model import Cause, DeliveryStatus, next_status
 from bridge.store import routes_waiting
 from bridge.store.claiming import claim
 from bridge.store.database import Tx
@@ -44,9 +41,6 @@ _RENAME = (
     )
     .values(route=bindparam("new_route"))
 )
-_NEXT_MOVING = select(func.min(deliveries.c.due_at)).where(
-    deliveries.c.status.in_([_SENDING, _IN_DOUBT]), deliveries.c.due_at.is_not(None)
-)
 
 
 class Queue:
@@ -69,31 +63,3 @@ class Queue:
     def rename(self, tx: Tx, route: str, formerly: Sequence[str]) -> None:
         """Let what waits under earlier names of a route wait under its name."""
         tx.connection.execute(_RENAME, {"new_route": route, "formerly": list(formerly)})
-
-    def next_due(self, tx: Tx, routes: Sequence[str]) -> datetime | None:
-        """Tell when there is something to do next, for these routes or in doubt.
-
-        A time that is past means that something is due now.
-        """
-        times = [tx.connection.execute(_NEXT_MOVING).scalar()]
-        if routes:
-            values = {f"route_{i}": name for i, name in enumerate(routes)}
-            times.append(
-                tx.connection.execute(_next_pending(len(routes)), values).scalar()
-            )
-        return min((time for time in times if time is not None), default=None)
-
-
-@lru_cache(maxsize=64)
-def _next_pending(count: int) -> Select[Any]:
-    looks = [
-        select(func.min(deliveries.c.due_at).label("due_at")).where(
-            deliveries.c.status == _PENDING,
-            deliveries.c.route == bindparam(f"route_{index}"),
-            deliveries.c.lane == lane.value,
-            deliveries.c.due_at.is_not(None),
-        )
-        for index in range(count)
-        for lane in Lane
-    ]
-    return select(func.min(union_all(*looks).subquery().c.due_at))

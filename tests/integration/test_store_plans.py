@@ -100,7 +100,6 @@ def test_claims_and_leases_seek_in_the_queue_s_index(store: Store, fill: Made) -
             store.queue.expire_leases(tx)
             store.queue.doubtful(tx, 10)
             store.queue.hold_orphans(tx, ["r"])
-            store.queue.next_due(tx, ["r", "s"])
             store.queue.claim(tx, ["r", "s"], Lane.FRESH, 10, SECOND, new_id())
 
     plans = plans_of(store, a_round)

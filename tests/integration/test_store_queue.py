@@ -422,24 +422,6 @@ def test_deliveries_of_routes_that_are_gone_are_held(
     assert row(store, kept[0]).status is DeliveryStatus.PENDING
 
 
-def test_next_due_is_the_first_thing_to_do(
-    store: Store, fill: Made, claim: Claiming, settlement: Made, tick: Tick
-) -> None:
-    def next_due(*routes: str) -> datetime | None:
-        with store.write() as tx:
-            return store.queue.next_due(tx, routes)
-
-    assert next_due("r") is None
-    fill(1)
-    now = tick()
-    assert next_due("r", "other") == now
-    assert next_due("other") is None
-    [one] = claim()
-    assert next_due("other") == now + 30 * SECOND
-    settle(store, settlement(one, Cause.NOT_PROCESSED, delay=5 * SECOND))
-    assert next_due("r") == now + 5 * SECOND
-
-
 def test_number_no_column_can_hold_is_left_out(
     store: Store, fill: Made, claim: Claiming, settlement: Made
 ) -> None:
