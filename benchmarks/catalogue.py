@@ -120,8 +120,8 @@ def _against_itself(options: Namespace) -> list[Scenario]:
             bridge=lambda settings, folder: programs.remembering(
                 settings, folder, rows=rows, waiting=0
             ),
-            baseline=lambda settings, folder: programs.remembering(
-                settings, folder, rows=0, waiting=0
+            baseline=lambda settings, folder: replace(
+                programs.bridge(settings, folder, delivers=True), name="empty ledger"
             ),
         ),
         Scenario(

@@ -177,12 +177,13 @@ def sweeping(settings: Settings, folder: Path, *, is_on: bool) -> Program:
 def remembering(
     settings: Settings, folder: Path, *, rows: int, waiting: int
 ) -> Program:
-    """Make a bridge on a ledger of so many rows; what waits in it goes on waiting."""
-    if rows:
-        shutil.copy(_filled(folder.parent, rows, waiting), folder / "bridge.db")
-    name = "bridge" if rows else "empty ledger"
+    """Make a bridge on a ledger of so many rows; what waits in it goes on waiting.
+
+    All turns use the same file: what they add to it is little beside what is there.
+    """
     program = bridge(settings, folder, delivers=not waiting)
-    return replace(program, name=name)
+    url = f"sqlite:///{_filled(folder.parent, rows, waiting)}"
+    return replace(program, environment={**program.environment, "DATABASE_URL": url})
 
 
 @cache

@@ -13,7 +13,6 @@ from bridge.store.schema import deliveries
 from bridge.store.settling import settle
 
 _PENDING = DeliveryStatus.PENDING.value
-_SENDING = DeliveryStatus.SENDING.value
 _IN_DOUBT = DeliveryStatus.IN_DOUBT.value
 
 #: Why a delivery is held that no route wants any more.
