@@ -14,6 +14,7 @@ from threading import Event, Thread
 
 from bridge.alerts import Channel, Watch
 from bridge.config import Config
+from bridge.confirm import Confirm
 from bridge.dispatch import Dispatch
 from bridge.http import Http
 from bridge.intake import Intake
@@ -42,13 +43,15 @@ class Bridge:
     config: Config
     store: Store
     intake: Intake
+    confirm: Confirm
 
 
 def build(config: Config) -> Bridge:
     """Wire the parts; nothing is opened until it is used, so a fork is safe."""
     store = open_store(config.database_url)
     intake = Intake(config.routes, store.commits.enlist, new_id)
-    return Bridge(config=config, store=store, intake=intake)
+    confirm = Confirm(config, store)
+    return Bridge(config=config, store=store, intake=intake, confirm=confirm)
 
 
 def templates(config: Config) -> Templates:

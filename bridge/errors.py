@@ -52,7 +52,15 @@ class ReasonError(BridgeError):
 
 
 class SignatureError(ReasonError):
-    """The request is not proven to come from Voucherify."""
+    """The request is not proven to come from whom it must come from.
+
+    Attributes:
+        challenge: How to prove it, for `WWW-Authenticate`.
+    """
+
+    def __init__(self, reason: str, challenge: str = "Voucherify-Signature") -> None:
+        self.challenge = challenge
+        super().__init__(reason)
 
 
 class EnvelopeError(ReasonError):

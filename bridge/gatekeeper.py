@@ -8,13 +8,12 @@ from bridge import log as logs
 from bridge.config import Config
 from bridge.dispatch import Result, is_success
 from bridge.model import Blame, Classification, Gate, GateState, Outcome
-from bridge.store import Gates, Tx
+from bridge.retry import PROBE_EVERY
+from bridge.store import Gates, Tx, gate_of
 
 log = logs.get(__name__)
 
 DESTINATION = "destination"
-#: Between two probes of a closed gate.
-PROBE_EVERY = timedelta(minutes=5)
 NOW = timedelta(0)
 
 
@@ -35,16 +34,11 @@ class Probed:
     outcome: Outcome
 
 
-def gate_of(route: str) -> str:
-    """Name a route's gate."""
-    return f"route:{route}"
-
-
 class Gatekeeper:
     """Opens and closes gates inside the coordinator's transactions.
 
     A closed gate is probed with a cheap GET, then with one real delivery; only that
-    one's success opens it.
+    one's success opens it, or where the gate awaits proof, a report that it was sent.
 
     Args:
         config: For the routes and their campaigns.
@@ -115,6 +109,8 @@ class Gatekeeper:
 
     def _take_probe(self, tx: Tx, result: Result, name: str) -> None:
         if is_success(result):
+            if self._gates.get(tx, name).awaits_proof:
+                return
             if self._gates.open(tx, name, even_paused=False):
                 log.info("gate.opened", gate=name, by="probe")
             return

@@ -27,7 +27,7 @@ HOLD = 0.004
 REST, RESTS = 0.03, 12
 #: Stories changed in the first step, and at most in one.
 STORIES, MOST_STORIES = 4, 50
-#: Keys removed in one step: each is a small thing to do.
+#: Keys or reports removed in one step: each is a small thing to do.
 KEYS = 50
 #: Rows looked at in one transaction that only reads.
 LOOK = 200
@@ -92,7 +92,7 @@ class Retention:
         if not self._keep_turn(TURN):
             yield TURN.total_seconds()
             return
-        counts = {"blanked": 0, "removed": 0, "keys": 0}
+        counts = {"blanked": 0, "removed": 0, "keys": 0, "reports": 0}
         retiring = self._store.retiring
         for name, age, work in (
             ("removed", self._settings.remove_after, retiring.remove),
@@ -101,6 +101,7 @@ class Retention:
             if age is not None:
                 yield from self._stories(counts, name, age, work)
         yield from self._keys(counts)
+        yield from self._reports(counts)
         if any(counts.values()):
             log.info("retention.done", **counts)
         # Whoever starts within the hour finds it done.
@@ -149,6 +150,20 @@ class Retention:
             after = page.after
             if after is None:
                 return
+            yield REST
+            if not self._keep_turn(TURN):
+                return
+
+    def _reports(self, counts: dict[str, int]) -> Iterator[float]:
+        """Remove reports that fit no delivery; those that do go with its story."""
+        both = (self._settings.blank_after, self._settings.remove_after)
+        ages = [one for one in both if one is not None]
+        done = KEYS
+        while ages and done == KEYS:
+            with self._store.write(PATIENCE) as tx:
+                retiring = self._store.retiring
+                done = retiring.remove_unmatched(tx, tx.now - min(ages), KEYS)
+            counts["reports"] += done
             yield REST
             if not self._keep_turn(TURN):
                 return

@@ -15,6 +15,8 @@ MAX_BACKOFF = timedelta(minutes=5)
 MAX_RETRY_AFTER = timedelta(minutes=15)
 #: Before a message in doubt is sent once more. No jitter: send slots spread these.
 RESEND_DELAY = timedelta(seconds=1)
+#: Between two probes of a closed gate.
+PROBE_EVERY = timedelta(minutes=5)
 #: 2 to this is beyond any cap; more would overflow after a few hundred attempts.
 _MAX_DOUBLINGS = 32
 

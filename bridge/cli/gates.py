@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from bridge.bootstrap import Bridge
 from bridge.cli.printing import text
-from bridge.gatekeeper import gate_of
 from bridge.model import DeliveryStatus, Gate, GateState
-from bridge.store import DESTINATION, DeliveryRow
+from bridge.store import DESTINATION, DeliveryRow, gate_of
 
 
 def stopped_gates(bridge: Bridge) -> list[Gate]:

@@ -1,5 +1,7 @@
 """What the ledger knows of webhooks that are about to be replayed."""
 
+from collections.abc import Collection
+
 from bridge.model import DeliveryStatus
 from bridge.store import Store
 from bridge.store.memory import Memory
@@ -18,7 +20,7 @@ class Known(Memory):
         super().__init__(store)
         self._ledger = store.ledger
 
-    def is_sent(self, delivery_id: str) -> bool:
-        """Tell whether Iterable has taken a delivery."""
-        story = self._ledger.story(delivery_id)
-        return story is not None and story.delivery.status in _SENT
+    def sent(self, delivery_ids: Collection[str]) -> set[str]:
+        """Find those of the deliveries that Iterable has taken."""
+        statuses = self._ledger.statuses(delivery_ids)
+        return {one for one, status in statuses.items() if status in _SENT}

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bridge import capture
-from bridge.bootstrap import Bridge
 from bridge.cli.arguments import (
     delivery_filters,
     json_option,
@@ -20,7 +20,8 @@ from bridge.cli.arguments import (
 from bridge.cli.frame import Command, refuse
 from bridge.cli.gates import gate_line, holding, stopped_gates
 from bridge.cli.opening import opened
-from bridge.cli.printing import json_line, table, talk
+from bridge.cli.printing import counted, json_line, table, talk
+from bridge.cli.routes import demand_route
 from bridge.cli.stories import (
     NOT_KEPT,
     delivery_story,
@@ -67,6 +68,12 @@ def deliveries(delivery_id: str | None, *, as_json: bool, **filters: Any) -> Non
 @status_option(EventStatus)
 @click.option("is_parked", "--parked", is_flag=True, help="Parked ones.")
 @click.option("is_ignored", "--ignored", is_flag=True, help="Ignored ones.")
+@click.option(
+    "is_unmatched",
+    "--unmatched",
+    is_flag=True,
+    help="Instead: what Iterable reported that fits no delivery.",
+)
 @since_option
 @limit_option
 @click.option(
@@ -89,6 +96,11 @@ def events(
     **filters: Any,
 ) -> None:
     """List what was received, the newest first, or show one event."""
+    if filters.pop("is_unmatched"):
+        if event_id or status or is_parked or is_ignored or folder:
+            raise click.UsageError("--unmatched goes with --since and --limit only")
+        _list_unmatched(**filters, as_json=as_json)
+        return
     if event_id is None:
         if folder is not None:
             raise click.UsageError("--capture needs the ID of an event")
@@ -129,28 +141,34 @@ def _list_events(
     _list(rows, table(head, cells), limit=wanted.limit, as_json=as_json)
 
 
+def _list_unmatched(limit: int, since: datetime | None, *, as_json: bool) -> None:
+    with opened() as bridge:
+        reports, count = bridge.store.ledger.unmatched(limit, since)
+    cells = [
+        (
+            one.received_at,
+            one.event_name,
+            one.reason,
+            one.campaign_id,
+            one.message_id,
+            one.occurred_at,
+        )
+        for one in reports
+    ]
+    head = ("RECEIVED", "REPORT", "REASON", "CAMPAIGN", "MESSAGE ID", "HAPPENED")
+    _list(reports, table(head, cells), limit=limit, as_json=as_json)
+    talk(f"{counted(count, 'report fits', 'reports fit')} no delivery")
+
+
 def _list_deliveries(wanted: DeliveryFilter, *, as_json: bool) -> None:
     with opened() as bridge:
         rows = bridge.store.ledger.deliveries(wanted)
         if not rows and wanted.route is not None:
-            _demand_route(bridge, wanted.route)
+            demand_route(bridge, wanted.route)
         stopped = stopped_gates(bridge)
     for gate in stopped:
         talk(gate_line(gate))
     _list(rows, delivery_table(rows), limit=wanted.limit, as_json=as_json)
-
-
-def _demand_route(bridge: Bridge, name: str) -> None:
-    """Tell an empty list from a name that is mistyped.
-
-    Raises:
-        ClickException: Neither configuration nor ledger knows the route.
-    """
-    of_route = DeliveryFilter(route=name, limit=1)
-    if bridge.config.route(name) is None and not bridge.store.ledger.deliveries(
-        of_route
-    ):
-        raise refuse(f"there is no route {name}")
 
 
 def _list(

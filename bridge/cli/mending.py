@@ -11,12 +11,12 @@ from bridge.cli.frame import Command, refuse
 from bridge.cli.opening import opened
 from bridge.cli.plans import SENT_BY, permit, show_place
 from bridge.cli.printing import counted, talk
+from bridge.cli.routes import demand_route
 from bridge.cli.stories import delivery_table
 from bridge.dispatch import BLANKED
 from bridge.errors import TransitionError
-from bridge.gatekeeper import gate_of
 from bridge.model import Cause, sources
-from bridge.store import DESTINATION
+from bridge.store import DESTINATION, gate_of
 
 #: Deliveries put back in one transaction, so that receivers get their turn between.
 _BATCH = 200
@@ -45,6 +45,8 @@ def redeliver(
         raise click.UsageError("name deliveries by ID or by filters, one of the two")
     with opened() as bridge:
         ledger = bridge.store.ledger
+        if not ids and filters["route"] is not None:
+            demand_route(bridge, filters["route"])
         choice = (
             by_ids(ledger, ids, force=is_forced)
             if ids

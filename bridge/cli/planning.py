@@ -1,7 +1,7 @@
 """What a replay would do, found out without writing anything."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -56,8 +56,8 @@ class Memory(Protocol):
     def taken_keys(self, pairs: Sequence[RouteKey]) -> Mapping[RouteKey, str]:
         """Find which keys are taken, and by which deliveries."""
 
-    def is_sent(self, delivery_id: str) -> bool:
-        """Tell whether Iterable has taken a delivery."""
+    def sent(self, delivery_ids: Collection[str]) -> Collection[str]:
+        """Find those of the deliveries that Iterable has taken."""
 
 
 class Nothing:
@@ -71,9 +71,9 @@ class Nothing:
         """Know of none."""
         return {}
 
-    def is_sent(self, _delivery_id: str) -> bool:
+    def sent(self, _delivery_ids: Collection[str]) -> Collection[str]:
         """Know of none."""
-        return False
+        return ()
 
 
 class Planner:
@@ -105,7 +105,7 @@ class Planner:
             taken = self._memory.taken_keys(list(_pairs(arrivals)))
             self._used |= {key: f"event {by}" for key, by in used.items()}
             self._taken |= {key: f"delivery {by}" for key, by in taken.items()}
-            winners = {by for by in taken.values() if self._memory.is_sent(by)}
+            winners = self._memory.sent(set(taken.values()))
             self._sent |= {f"delivery {by}" for by in winners}
             for source, arrival in batch:
                 yield self._step(source, arrival)

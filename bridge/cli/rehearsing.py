@@ -32,6 +32,11 @@ def check(*, online: bool) -> None:
     )
     if problems:
         raise ConfigError(problems)
+    if not settings().secrets.iterable:
+        talk(
+            "note: ITERABLE_WEBHOOK_SECRET is not set, so /webhooks/iterable takes "
+            "nobody and no delivery will be confirmed"
+        )
     talk("no problem found")
 
 

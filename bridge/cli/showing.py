@@ -12,6 +12,7 @@ from bridge import demo as show
 from bridge.cli.arguments import json_option
 from bridge.cli.frame import Command, refuse
 from bridge.cli.printing import json_line, moment, table, talk, text
+from bridge.config import environ, url_fault
 from bridge.model import EventStatus
 from bridge.sandbox import Received, Sandbox
 
@@ -27,14 +28,35 @@ _LOOK = 0.1
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST")
 @click.option("--port", type=click.IntRange(0, 65535), default=8100, show_default=True)
 @click.option("--api-key", metavar="KEY", help="The only key taken [default: any].")
+@click.option(
+    "--webhooks",
+    metavar="URL",
+    help="Tell a bridge there what becomes of each message (…/webhooks/iterable).",
+)
+@click.option(
+    "--secret-env",
+    default="ITERABLE_WEBHOOK_SECRET",
+    show_default=True,
+    metavar="NAME",
+    help="Variable with the secret that --webhooks shows.",
+)
 @json_option
-def sandbox(host: str, port: int, api_key: str | None, *, as_json: bool) -> None:
+def sandbox(
+    host: str,
+    port: int,
+    api_key: str | None,
+    webhooks: str | None,
+    secret_env: str,
+    *,
+    as_json: bool,
+) -> None:
     """Play Iterable on this machine and print every call as it comes.
 
     It judges bodies as Iterable does. A page at its address shows the calls too; POST
     /_sandbox/answers tells it to fail.
     """
     _end_on_sigterm()
+    secret = None if webhooks is None else _secret(webhooks, secret_env)
     iterable = Sandbox(host, port, api_key=api_key)
     try:
         iterable.start()
@@ -42,6 +64,8 @@ def sandbox(host: str, port: int, api_key: str | None, *, as_json: bool) -> None
         raise refuse(f"{host}:{port}: {error.strerror}") from error
     with ExitStack() as at_end:
         at_end.callback(iterable.stop)
+        if webhooks is not None and secret is not None:
+            iterable.report_to(webhooks, secret)
         talk(f"ITERABLE_BASE_URL={iterable.url}")
         # Ctrl-C is how it ends.
         with suppress(KeyboardInterrupt):
@@ -64,6 +88,22 @@ def demo() -> None:
     if report.faults:
         raise refuse("\n".join(report.faults))
     talk("exactly what should have arrived did")
+
+
+def _secret(url: str, name: str) -> str:
+    """Read the secret that a bridge wants to see.
+
+    Raises:
+        UsageError: There is none, or no such place to show it.
+    """
+    fault = url_fault(url)
+    if fault is not None:
+        raise click.UsageError(f"--webhooks {fault}")
+    # Of several, as while they rotate, the first is the newest.
+    secret = environ().get(name, "").split(",")[0].strip()
+    if not secret:
+        raise click.UsageError(f"--webhooks needs the secret in {name}")
+    return secret
 
 
 def _end_on_sigterm() -> None:

@@ -1,10 +1,11 @@
 """Deliveries and events as people read them: in a list, or one in full."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from bridge.cli.gates import gate_line
 from bridge.cli.printing import moment, pretty, table, text
-from bridge.model import Attempt, Gate
+from bridge.model import Attempt, Gate, KeptReport
 from bridge.store import DeliveryRow, StoredEvent, Story
 
 _WIDTH = 13
@@ -31,7 +32,7 @@ def delivery_table(rows: Iterable[DeliveryRow]) -> Iterator[str]:
 
 
 def delivery_story(story: Story, gates: Sequence[Gate] = ()) -> Iterator[str]:
-    """Tell what came, what stands, and every attempt, in the order of time.
+    """Tell what came, what stands, every attempt and report in the order of time.
 
     Args:
         story: What the ledger knows.
@@ -45,9 +46,10 @@ def delivery_story(story: Story, gates: Sequence[Gate] = ()) -> Iterator[str]:
     if not story.attempts:
         yield ""
         yield "No attempt yet."
-    for attempt in story.attempts:
+    happened: list[Attempt | KeptReport] = [*story.attempts, *story.reports]
+    for one in sorted(happened, key=_moment):
         yield ""
-        yield from _attempt(attempt)
+        yield from _attempt(one) if isinstance(one, Attempt) else _report(one)
 
 
 def event_story(event: StoredEvent) -> Iterator[str]:
@@ -113,6 +115,28 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
     )
     if attempt.payload is not None:
         yield from _indented(pretty(attempt.payload))
+
+
+def _moment(one: Attempt | KeptReport) -> datetime:
+    """Say when something was, by the bridge's own clock."""
+    return one.started_at if isinstance(one, Attempt) else one.received_at
+
+
+def _report(report: KeptReport) -> Iterator[str]:
+    yield f"Report {report.event_name}"
+    happened = report.occurred_at
+    said = None if happened is None else f"{moment(happened)} by Iterable's clock"
+    yield from _facts(
+        [
+            ("received", report.received_at),
+            ("happened", said),
+            ("says", report.news),
+            ("because", report.reason),
+            ("message id", report.message_id),
+            ("found by", report.match),
+            ("became by it", report.became),
+        ]
+    )
 
 
 def _facts(facts: Sequence[tuple[str, object]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Iterable: send a payload, ask about a campaign, say what an answer means.
+"""Iterable: send a payload, ask about a campaign, say what answers and reports mean.
 
 It keeps status, code, keys of `params` and the request id of an answer. The text
 (`msg`) is never kept: it repeats addresses, and in one case the API key.
@@ -6,5 +6,6 @@ It keeps status, code, keys of `params` and the request id of an answer. The tex
 
 from bridge.iterable.classification import classify
 from bridge.iterable.client import Client
+from bridge.iterable.reports import means, named_event, read_report
 
-__all__ = ["Client", "classify"]
+__all__ = ["Client", "classify", "means", "named_event", "read_report"]

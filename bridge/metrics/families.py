@@ -12,6 +12,7 @@ from itertools import product
 from bridge.metrics.board import Board
 from bridge.model import (
     TRANSITIONS,
+    Became,
     Classification,
     DeliveryStatus,
     EventStatus,
@@ -182,6 +183,11 @@ WEBHOOKS = Counter(
     "Webhooks answered with 202, by what they became.",
     {"status": tuple(EventStatus)},
 )
+REPORTS = Counter(
+    "bridge_reports_total",
+    "System webhooks of Iterable answered with 202, by what they became.",
+    {"became": tuple(Became)},
+)
 REFUSED = Counter(
     "bridge_refused_requests_total",
     "Requests turned away, by reason.",
@@ -248,6 +254,7 @@ LOOK_SECONDS = Gauge("bridge_store_look_seconds", "How long that took.")
 FROM_STORE = (DELIVERIES, DEPTH, OLDEST_DUE_SECONDS, GATE_STATE)
 FAMILIES: tuple[Counter | Histogram | Gauge, ...] = (
     WEBHOOKS,
+    REPORTS,
     REFUSED,
     ANSWER_SECONDS,
     COMMIT_WEBHOOKS,

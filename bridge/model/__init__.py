@@ -16,6 +16,7 @@ from bridge.model.deliveries import (
     Stored,
 )
 from bridge.model.gates import Gate, GateState
+from bridge.model.reports import Became, KeptReport, Match, News, Report
 from bridge.model.rewards import (
     Capture,
     Json,
@@ -39,6 +40,7 @@ __all__ = [
     "TRANSITIONS",
     "Arrival",
     "Attempt",
+    "Became",
     "Blame",
     "Capture",
     "Cause",
@@ -49,11 +51,15 @@ __all__ = [
     "Gate",
     "GateState",
     "Json",
+    "KeptReport",
     "Lane",
+    "Match",
     "NewDelivery",
+    "News",
     "Outcome",
     "Parsed",
     "Recipient",
+    "Report",
     "Reward",
     "Settlement",
     "SourceId",

@@ -28,3 +28,6 @@ class Gate:
     next_slot_at: datetime | None
     #: No send before this (429), whatever the slots say.
     paused_until: datetime | None
+    #: True where Iterable takes messages and then skips them: only its report of one
+    #: sent opens the gate.
+    awaits_proof: bool = False

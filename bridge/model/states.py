@@ -52,6 +52,7 @@ class Cause(StrEnum):
     POLICY_HOLD = "policy_hold"
     REPORTED_SENT = "reported_sent"
     REPORTED_UNSENT = "reported_unsent"
+    REPORTED_BOUNCED = "reported_bounced"  #: sent, and came back
     REDELIVER = "redeliver"
     REDELIVER_FORCED = "redeliver_forced"
     RESOLVED_SENT = "resolved_sent"
@@ -81,7 +82,8 @@ def _table() -> dict[tuple[DeliveryStatus, Cause], DeliveryStatus]:
         (status.IN_DOUBT, cause.POLICY_HOLD): status.HELD,
         (status.IN_DOUBT, cause.UNUSABLE): status.HELD,
         (status.ACCEPTED, cause.REPORTED_SENT): status.CONFIRMED,
-        (status.ACCEPTED, cause.REPORTED_UNSENT): status.UNDELIVERED,
+        # A message is first handed over, and bounces later.
+        (status.CONFIRMED, cause.REPORTED_BOUNCED): status.UNDELIVERED,
         (status.HELD, cause.REDELIVER): status.PENDING,
         (status.DEAD, cause.REDELIVER): status.PENDING,
         (status.UNDELIVERED, cause.REDELIVER): status.PENDING,
@@ -91,6 +93,10 @@ def _table() -> dict[tuple[DeliveryStatus, Cause], DeliveryStatus]:
         (status.DEAD, cause.RESOLVED_DROPPED): status.DROPPED,
     }
     table |= {(one, cause.REPORTED_SENT): status.CONFIRMED for one in waiting}
+    # What Iterable has skipped, it had taken; what is pending will be sent anyway.
+    taken = (status.ACCEPTED, status.SENDING, status.IN_DOUBT, status.HELD)
+    for contrary in (cause.REPORTED_UNSENT, cause.REPORTED_BOUNCED):
+        table |= {(one, contrary): status.UNDELIVERED for one in taken}
     doubted = (status.IN_DOUBT, status.HELD, status.PENDING)
     table |= {(one, cause.ANSWERED_LATE): status.ACCEPTED for one in doubted}
     # Forcing what a worker holds right now would send it twice at once.

@@ -64,6 +64,9 @@ class Rule:
     answer: Answer | None = None
     #: Whether a message goes out; None: as the answer says.
     accepts: bool | None = None
+    #: What is reported of a message that goes out: `sent`, `bounced`, `complained`,
+    #: `nothing`, or the reason for which it is skipped.
+    becomes: str | None = None
     #: Seconds of silence before the call is accepted: a caller that goes away
     #: meanwhile is not served. And after that, before the answer.
     delay_before: float = 0.0
@@ -141,6 +144,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "skip": (int,),
     "times": (int, type(None)),
     "accepts": (bool,),
+    "becomes": (str,),
     "delay_before": (int, float),
     "delay_after": (int, float),
     "reset": (str,),

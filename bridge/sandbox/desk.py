@@ -8,6 +8,7 @@ from bridge.sandbox.control import Control
 from bridge.sandbox.line import Line
 from bridge.sandbox.project import MEDIA, Project, Verdict
 from bridge.sandbox.reads import NOT_FOUND, Reads
+from bridge.sandbox.reporting import SENT, Reporter
 
 
 class Desk:
@@ -18,6 +19,9 @@ class Desk:
         rules: Replace its answers.
         inbox: Keeps the calls.
         now: Tells the time, in seconds since 1970.
+
+    Attributes:
+        reporter: Told of every message that goes out; None where nobody wants to know.
     """
 
     def __init__(
@@ -27,6 +31,7 @@ class Desk:
         self._rules = rules
         self._inbox = inbox
         self._now = now
+        self.reporter: Reporter | None = None
         self._reads = Reads(project, inbox.calls)
         self._control = Control(rules, inbox)
 
@@ -41,6 +46,7 @@ class Desk:
         now = self._now()
         verdict = self._judge(call, now)
         self._inbox.add(call, at=now, status=verdict.answer.status, due=verdict.due)
+        self._report(call, verdict, SENT)
         line.send(verdict.answer)
         return True
 
@@ -66,9 +72,14 @@ class Desk:
         verdict = self._ruled(rule, call)
         status = None if rule.reset == "after" else verdict.answer.status
         self._inbox.add(call, at=at, status=status, due=verdict.due)
+        self._report(call, verdict, rule.becomes or SENT)
         if rule.delay_after and not line.wait(rule.delay_after):
             return False
         return _deliver(rule, verdict, line)
+
+    def _report(self, call: Call, verdict: Verdict, becomes: str) -> None:
+        if self.reporter is not None and verdict.due is not None:
+            self.reporter.accepted(call, verdict.due, becomes)
 
     def _ruled(self, rule: Rule, call: Call) -> Verdict:
         """Judge as the rule says; it may also know better what becomes of it."""

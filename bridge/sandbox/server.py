@@ -14,6 +14,7 @@ from bridge.sandbox.calls import Inbox, Received
 from bridge.sandbox.desk import Desk
 from bridge.sandbox.line import Line, UnreadableError
 from bridge.sandbox.project import Campaign, Project
+from bridge.sandbox.reporting import Reporter
 
 #: How often the accepting thread looks whether to stop.
 _LOOK_SECONDS = 0.05
@@ -46,10 +47,10 @@ class Sandbox:
         self.port = port
         self._rules = Rules()
         self._inbox = Inbox()
-        project = Project(
+        self._project = Project(
             api_key=api_key, users=users, campaigns=campaigns, json_errors=json_errors
         )
-        self._desk = Desk(project, self._rules, self._inbox, time.time)
+        self._desk = Desk(self._project, self._rules, self._inbox, time.time)
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
@@ -86,6 +87,15 @@ class Sandbox:
         self._rules.clear()
         self._inbox.clear()
 
+    def report_to(self, url: str, secret: str) -> None:
+        """Tell a bridge from now on what becomes of each message, as Iterable does.
+
+        Args:
+            url: Of its door, `…/webhooks/iterable`.
+            secret: That the door wants to see.
+        """
+        self._desk.reporter = Reporter(url, secret, self._project)
+
     def start(self) -> Self:
         """Listen, and answer in threads; on the same port again after `stop`."""
         self._server = _Server(self.host, self.port, self._desk)
@@ -98,6 +108,9 @@ class Sandbox:
 
     def stop(self) -> None:
         """Close the port and every connection; harmless when stopped."""
+        reporter, self._desk.reporter = self._desk.reporter, None
+        if reporter is not None:
+            reporter.stop()
         if self._server is not None:
             self._server.stop()
             self._server = None

@@ -17,10 +17,13 @@ from bridge.store.commits import Commits
 from bridge.store.database import Tx
 from bridge.store.doubts import Doubt
 from bridge.store.figures import Figures
-from bridge.store.gates import DESTINATION, Gates
+from bridge.store.gates import DESTINATION, Gates, gate_of
+from bridge.store.grouping import Ticket
 from bridge.store.ledger import Ledger
 from bridge.store.queue import Queue
+from bridge.store.reports import Reports, Standing
 from bridge.store.schema import new_id
+from bridge.store.sendings import Sending, Sendings
 from bridge.store.store import Store, open_store
 
 __all__ = [
@@ -38,10 +41,16 @@ __all__ = [
     "Health",
     "Ledger",
     "Queue",
+    "Reports",
+    "Sending",
+    "Sendings",
+    "Standing",
     "Store",
     "StoredEvent",
     "Story",
+    "Ticket",
     "Tx",
+    "gate_of",
     "new_id",
     "open_store",
 ]

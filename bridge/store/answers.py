@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge.model import Attempt, Capture, DeliveryStatus, EventStatus, Gate, Lane
+from bridge.model import (
+    Attempt,
+    Capture,
+    DeliveryStatus,
+    EventStatus,
+    Gate,
+    KeptReport,
+    Lane,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +105,8 @@ class Story:
     event: StoredEvent
     #: From the first to the last.
     attempts: tuple[Attempt, ...]
+    #: What Iterable reported of it, in the order it came.
+    reports: tuple[KeptReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,11 @@ _TAKE_SLOTS = Prepared(
 )
 
 
+def gate_of(route: str) -> str:
+    """Name a route's gate."""
+    return ROUTE + route
+
+
 class Gates:
     """Opens, closes and paces. A gate nobody ever touched has no row: it is open."""
 
@@ -42,10 +47,30 @@ class Gates:
         """Read every gate that was ever touched, by name."""
         return {row.name: _gate(row) for row in tx.connection.execute(_ALL)}
 
-    def close(self, tx: Tx, name: str, reason: str, probe_after: timedelta) -> bool:
+    def get(self, tx: Tx, name: str) -> Gate:
+        """Read one gate."""
+        return self._one(tx, name)
+
+    def close(
+        self,
+        tx: Tx,
+        name: str,
+        reason: str,
+        probe_after: timedelta,
+        *,
+        awaits_proof: bool = False,
+    ) -> bool:
         """Close a gate because of a configuration error.
 
         A person's pause stays one. A closed gate keeps its time and its next probe.
+
+        Args:
+            tx: The transaction.
+            name: Which gate.
+            reason: What is to be mended.
+            probe_after: When to ask first whether it is.
+            awaits_proof: True where an accepted message proves nothing: it opens by a
+                report of one sent.
 
         Returns:
             True where it was open until now.
@@ -61,6 +86,8 @@ class Gates:
         }
         if gate.state is not GateState.CLOSED:
             values["probe_at"] = tx.now + probe_after
+        if awaits_proof:
+            values["awaits_proof"] = True
         self._write(tx, name, values)
         return gate.state is GateState.OPEN
 
@@ -122,6 +149,7 @@ class Gates:
                 "reason": None,
                 "closed_at": None,
                 "probe_at": None,
+                "awaits_proof": False,
             },
         )
         _make_younger(tx, name, closed_at, self.read(tx))
@@ -139,6 +167,7 @@ class Gates:
                     "reason": old.reason,
                     "closed_at": old.closed_at,
                     "probe_at": old.probe_at,
+                    "awaits_proof": old.awaits_proof,
                 }
                 self._write(tx, new.name, values)
             tx.connection.execute(delete(gates).where(gates.c.name == old.name))
@@ -231,6 +260,7 @@ def _gate(row: AnyRow) -> Gate:
         probe_at=row.probe_at,
         next_slot_at=row.next_slot_at,
         paused_until=row.paused_until,
+        awaits_proof=row.awaits_proof,
     )
 
 

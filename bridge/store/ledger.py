@@ -1,12 +1,19 @@
 """The ledger: what came, and what became of it."""
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, bindparam, func, select
 
-from bridge.model import Attempt, Capture, DeliveryStatus, EventStatus, Lane
+from bridge.model import (
+    Attempt,
+    Capture,
+    DeliveryStatus,
+    EventStatus,
+    KeptReport,
+    Lane,
+)
 from bridge.store import routes_waiting
 from bridge.store.answers import (
     DeliveryFilter,
@@ -21,6 +28,7 @@ from bridge.store.database import AnyRow, Database, Tx
 from bridge.store.figures import Figures, count
 from bridge.store.gates import Gates
 from bridge.store.mending import redeliver, resolve
+from bridge.store.reports import count_unmatched, reports_of, unmatched
 from bridge.store.schema import (
     CHUNK,
     IS_TROUBLED,
@@ -41,6 +49,9 @@ _EVENT = [
     for column in events.c
     if column.name not in ("is_hashed", "waits_for", "headers", "body")
 ]
+_STATUSES = select(deliveries.c.id, deliveries.c.status).where(
+    deliveries.c.id.in_(bindparam("wanted", expanding=True))
+)
 _WAITING_COUNTS = (
     select(deliveries.c.status, func.count(), func.min(deliveries.c.due_at))
     .where(deliveries.c.due_at.is_not(None))
@@ -107,7 +118,19 @@ class Ledger:
                 .order_by(attempts.c.number)
             )
             tries = tuple(_attempt(one) for one in tx.connection.execute(made))
-        return Story(delivery=_delivery(row), event=event, attempts=tries)
+            told = tuple(reports_of(tx, known))
+        return Story(delivery=_delivery(row), event=event, attempts=tries, reports=told)
+
+    def statuses(self, ids: Iterable[str]) -> dict[str, DeliveryStatus]:
+        """Tell where deliveries stand; those that are not there are left out."""
+        known = sorted({one for one in map(as_id, ids) if one is not None})
+        found: dict[str, DeliveryStatus] = {}
+        with self._database.read() as tx:
+            for start in range(0, len(known), CHUNK):
+                values = {"wanted": known[start : start + CHUNK]}
+                for row in tx.connection.execute(_STATUSES, values):
+                    found[row.id] = DeliveryStatus(row.status)
+        return found
 
     def events(self, wanted: EventFilter) -> list[EventRow]:
         """List events, the newest first."""
@@ -142,6 +165,18 @@ class Ledger:
                     _BLANKED, {"wanted": several[start : start + CHUNK]}
                 ).scalars()
             }
+
+    def unmatched(
+        self, limit: int, since: datetime | None = None
+    ) -> tuple[list[KeptReport], int]:
+        """List reports that fit no delivery, the newest first, and count them all.
+
+        Args:
+            limit: List no more.
+            since: Only what was received at or after this time.
+        """
+        with self._database.read() as tx:
+            return unmatched(tx, limit, since), count_unmatched(tx, since)
 
     def health(self) -> Health:
         """Say how the queue does; cheap enough to be asked every second."""

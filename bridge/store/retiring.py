@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from bridge.model import DeliveryStatus, EventStatus
 from bridge.store.database import Tx
-from bridge.store.schema import attempts, deliveries, events, keys
+from bridge.store.schema import attempts, deliveries, events, keys, reports
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
 
@@ -82,6 +82,22 @@ _BLANK_PAYLOADS = (
         attempts.c.payload.is_not(None),
     )
     .values(payload=None)
+)
+_of_ids = select(deliveries.c.id).where(deliveries.c.event_id.in_(_ids))
+_FORGET_PEOPLE = (
+    update(reports).where(reports.c.delivery_id.in_(_of_ids)).values(person=None)
+)
+_REMOVE_REPORTS = delete(reports).where(reports.c.delivery_id.in_(_of_ids))
+_REMOVE_UNMATCHED = delete(reports).where(
+    reports.c.id.in_(
+        select(reports.c.id)
+        .where(
+            reports.c.delivery_id.is_(None),
+            reports.c.received_at <= bindparam("before"),
+        )
+        .order_by(reports.c.id)
+        .limit(bindparam("most"))
+    )
 )
 _REMOVE_ATTEMPTS = delete(attempts).where(
     attempts.c.delivery_id.in_(
@@ -141,6 +157,7 @@ def blank(tx: Tx, ids: Sequence[str], before: datetime) -> list[str]:
     if chosen:
         tx.connection.execute(_BLANK, {"ids": chosen, "now": tx.now})
         tx.connection.execute(_BLANK_PAYLOADS, {"ids": chosen})
+        tx.connection.execute(_FORGET_PEOPLE, {"ids": chosen})
     return chosen
 
 
@@ -152,9 +169,16 @@ def remove(tx: Tx, ids: Sequence[str], before: datetime) -> list[str]:
     """
     chosen = _still(tx, ids, before)
     if chosen:
-        for statement in (_REMOVE_ATTEMPTS, _REMOVE_DELIVERIES, _REMOVE):
+        several = (_REMOVE_REPORTS, _REMOVE_ATTEMPTS, _REMOVE_DELIVERIES, _REMOVE)
+        for statement in several:
             tx.connection.execute(statement, {"ids": chosen})
     return chosen
+
+
+def remove_unmatched(tx: Tx, before: datetime, most: int) -> int:
+    """Remove reports that fit no delivery and came before a time; count them."""
+    values = {"before": before, "most": most}
+    return tx.connection.execute(_REMOVE_UNMATCHED, values).rowcount
 
 
 def old_keys(tx: Tx, *, after: tuple[str, str] | None, most: int) -> KeyPage:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    false,
     text,
 )
 
@@ -115,6 +116,16 @@ Index(
     postgresql_where=deliveries.c.due_at.is_not(None),
 )
 Index("deliveries_event", deliveries.c.event_id)
+#: Finds a person's deliveries, for reports that carry no id of ours.
+Index("deliveries_recipient", deliveries.c.recipient)
+#: What Iterable has taken and not reported on. Ids ascend, so it grows at its end.
+IS_UNPROVEN = text("status = 'accepted'")
+Index(
+    "deliveries_unproven",
+    deliveries.c.id,
+    sqlite_where=IS_UNPROVEN,
+    postgresql_where=IS_UNPROVEN,
+)
 
 #: States in which a delivery moves by itself: these have a `due_at`.
 MOVING = ("pending", "sending", "in_doubt")
@@ -179,6 +190,8 @@ gates = Table(
     Column("probe_at", Utc),
     Column("next_slot_at", Utc),
     Column("paused_until", Utc),
+    #: True where only a report of a message sent may open it.
+    Column("awaits_proof", Boolean, nullable=False, server_default=false()),
 )
 
 #: Whose turn it is to do what one process at a time shall do.
@@ -202,6 +215,37 @@ alerts = Table(
     Column("tries", Integer, nullable=False),
     Column("next_at", Utc, nullable=False),
 )
+
+#: What Iterable reported of its messages.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    #: Message id and event, or a hash of the whole: Iterable repeats itself.
+    Column("identity", Words, nullable=False, unique=True),
+    Column("received_at", Utc, nullable=False),
+    Column("occurred_at", Utc),
+    Column("event_name", String, nullable=False),
+    Column("news", String, nullable=False),
+    Column("reason", String),
+    Column("message_id", Words),
+    Column("campaign_id", BigInteger),
+    #: Digest of the e-mail address, by which it is recognised and not known.
+    Column("person", String),
+    #: Null for one that fits no delivery.
+    Column("delivery_id", Id),
+    Column("matched_by", String),
+    Column("became", String),
+)
+for _name, _column, _is_matched in (
+    ("reports_delivery", reports.c.delivery_id, True),
+    ("reports_person", reports.c.person, True),
+    ("reports_unmatched", reports.c.id, False),
+):
+    _condition = reports.c.delivery_id.is_not(None)
+    _condition = _condition if _is_matched else reports.c.delivery_id.is_(None)
+    Index(_name, _column, sqlite_where=_condition, postgresql_where=_condition)
+Index("reports_message", reports.c.message_id)
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

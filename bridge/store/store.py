@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from weakref import WeakSet
 
 from sqlalchemy import inspect
@@ -14,10 +15,13 @@ from bridge.store.alarms import Alarms
 from bridge.store.commits import Commits
 from bridge.store.database import TIMEOUT, Database, Tx
 from bridge.store.gates import Gates
+from bridge.store.grouping import Grouping, Item, Result
 from bridge.store.ledger import Ledger
 from bridge.store.migrating import is_current, migrate
 from bridge.store.opening import open_database
 from bridge.store.queue import Queue
+from bridge.store.reports import Reports
+from bridge.store.sendings import Sendings
 
 _open: WeakSet["Store"] = WeakSet()
 
@@ -33,6 +37,8 @@ class Store:
         queue: Hands out and takes back what is to be sent.
         gates: May hold deliveries back.
         alarms: Which alerts hold.
+        reports: What Iterable reported of its messages.
+        sendings: Finds what it was sent.
         ledger: Answers questions, and mends by hand.
         retiring: Blanks and removes what is old.
     """
@@ -44,8 +50,11 @@ class Store:
         self.gates = Gates()
         self.alarms = Alarms()
         self.queue = Queue()
+        self.reports = Reports()
+        self.sendings = Sendings()
         self.commits = Commits(database)
         self.ledger = Ledger(database)
+        self._groups: list[Grouping[Any, Any]] = []
         _open.add(self)
 
     def write(self, timeout: float = TIMEOUT) -> AbstractContextManager[Tx]:
@@ -70,6 +79,18 @@ class Store:
     def now(self) -> datetime:
         """Tell the database's time, without asking it."""
         return self._database.now()
+
+    def group(
+        self, write: Callable[[Tx, Sequence[Item]], Sequence[Result]]
+    ) -> Grouping[Item, Result]:
+        """Let threads that write at the same time share one transaction.
+
+        Args:
+            write: Writes items in their order; returns a result for each.
+        """
+        group = Grouping(self._database, write)
+        self._groups.append(group)
+        return group
 
     def has_changed(self) -> bool:
         """Tell whether another store gave workers something to do since the last call.
@@ -145,6 +166,8 @@ class Store:
         self._database.after_fork(is_child=is_child)
         if is_child:
             self.commits.forget_threads()
+            for group in self._groups:
+                group.forget_threads()
 
 
 def _before_fork() -> None:

@@ -119,7 +119,7 @@ def _http_problem(error: HTTPException) -> Response:
 def _not_authentic(error: SignatureError) -> Response:
     _log_refusal(logging.WARNING, 401, error.reason)
     # A 401 must name a way to prove oneself (RFC 9110, section 11.6.1).
-    headers = {"WWW-Authenticate": "Voucherify-Signature"}
+    headers = {"WWW-Authenticate": error.challenge}
     return problem(401, "Unauthorized", error.reason, headers)
 
 

@@ -4,7 +4,7 @@ from flask import Flask
 
 from bridge.bootstrap import Bridge
 from bridge.lookout import Lookout
-from bridge.web import answers, figures, health, receiver
+from bridge.web import answers, figures, health, receiver, reports
 
 
 def create_app(bridge: Bridge) -> Flask:
@@ -14,6 +14,7 @@ def create_app(bridge: Bridge) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = bridge.config.receive.max_body_bytes
     answers.install(app)
     app.register_blueprint(receiver.doors(bridge.config, bridge.intake))
+    app.register_blueprint(reports.door(bridge.config, bridge.confirm))
     _show_state(app, bridge)
     return app
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from bridge.config import Config
-from bridge.gatekeeper import DESTINATION, Gatekeeper, gate_of, is_probing, is_shut
+from bridge.gatekeeper import DESTINATION, Gatekeeper, is_probing, is_shut
 from bridge.model import Claim, Gate, Lane
 from bridge.senders import Task
-from bridge.store import Store, Tx, new_id
+from bridge.store import Store, Tx, gate_of, new_id
 
 #: How far ahead send slots are handed out.
 HORIZON = timedelta(seconds=1)

@@ -1,6 +1,7 @@
 """What is old goes, in two steps; what waits, is held or is parked stays whole."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
@@ -15,7 +16,10 @@ from bridge.model import (
     Claim,
     DeliveryStatus,
     EventStatus,
+    Match,
     NewDelivery,
+    News,
+    Report,
     Settlement,
 )
 from bridge.retention import Retention
@@ -372,3 +376,29 @@ def test_the_thread_sweeps_until_it_is_told_to_stop(
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_reports_go_with_their_story_and_unmatched_ones_by_themselves(
+    store: Store,
+    settled: Callable[..., str],
+    sweep: Callable[..., int],
+    tick: Callable[..., datetime],
+) -> None:
+    one = settled()
+    matched = Report(identity="a", event_name="emailSend", news=News.SENT, email="a@b")
+    with store.write() as tx:
+        store.reports.keep(tx, matched, one, Match.BRIDGE_ID)
+        for number in range(60):
+            store.reports.keep(tx, replace(matched, identity=f"{number}"), None, None)
+    tick(days=31)
+    sweep()
+    assert [person for _, person in reports_of(store)] == [None]
+    tick(days=60)
+    sweep()
+    assert reports_of(store) == []
+
+
+def reports_of(store: Store) -> list[tuple[str, str | None]]:
+    with store.read() as tx:
+        rows = tx.connection.exec_driver_sql("SELECT identity, person FROM reports")
+        return [(row.identity, row.person) for row in rows]

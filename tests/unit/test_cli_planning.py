@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -65,8 +65,8 @@ class Known:
     def taken_keys(self, pairs: Sequence[RouteKey]) -> Mapping[RouteKey, str]:
         return {pair: self.taken[pair] for pair in pairs if pair in self.taken}
 
-    def is_sent(self, delivery_id: str) -> bool:
-        return delivery_id not in self.waiting
+    def sent(self, delivery_ids: Collection[str]) -> Collection[str]:
+        return set(delivery_ids) - self.waiting
 
 
 def fates(

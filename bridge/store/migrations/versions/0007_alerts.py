@@ -6,7 +6,7 @@ from alembic import op
 from bridge.store.columns import Utc, Words
 
 revision = "0007"
-down_revision = "0001"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
