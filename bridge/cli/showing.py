@@ -129,15 +129,14 @@ def _line(call: Received) -> str:
 
 def _report(report: show.Report) -> Iterator[str]:
     """Show what arrived at Iterable, then what became no message, and why."""
-    scenes = {one.scene.message: one.scene for one in report.played}
+    played = {one.scene.message: one for one in report.played}
     arrived = [
-        (one.who, one.campaign, one.shows, scenes[one].title, scenes[one].sample)
-        if one in scenes
-        else (one.who, one.campaign, one.shows, "unexpected", None)
+        (one.who, one.campaign, one.shows, *_origin(played.get(one)))
         for one in report.arrived
     ]
-    yield "What arrived at Iterable:"
-    yield from table(("RECIPIENT", "CAMPAIGN", "SHOWS", "WHICH IS", "SAMPLE"), arrived)
+    head = ("RECIPIENT", "CAMPAIGN", "SHOWS", "ENDED", "WHICH IS", "SAMPLE")
+    yield "What arrived at Iterable, and what Iterable then reported:"
+    yield from table(head, arrived)
     yield ""
     yield "What became no message:"
     others = [
@@ -146,3 +145,10 @@ def _report(report: show.Report) -> Iterator[str]:
         if one.became != EventStatus.STORED
     ]
     yield from table(("BECAME", "WHICH IS", "SAMPLE", "REASON"), others)
+
+
+def _origin(played: show.Played | None) -> tuple[str | None, str, str | None]:
+    """Say where a message's delivery ended, and what made it."""
+    if played is None:
+        return None, "unexpected", None
+    return played.ended, played.scene.title, played.scene.sample

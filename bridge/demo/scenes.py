@@ -84,6 +84,10 @@ class Played:
     scene: Scene
     became: str
     reason: str | None
+    #: The deliveries it made.
+    deliveries: tuple[str, ...] = ()
+    #: Where they ended, all told.
+    ended: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from bridge.errors import ReasonError, TransportError
 from bridge.http import Http, prepare, with_body
 from bridge.model import DeliveryStatus, EventStatus
 from bridge.sandbox import Campaign, Received, Sandbox
-from bridge.store import Store
+from bridge.store import DeliveryFilter, Store
 
 #: Seconds for the first answer, which waits for the program to start.
 FIRST_ANSWER = timedelta(seconds=20)
@@ -44,6 +45,8 @@ _WAITING = (
     DeliveryStatus.PENDING,
     DeliveryStatus.SENDING,
     DeliveryStatus.IN_DOUBT,
+    # Iterable's report of it is to come.
+    DeliveryStatus.ACCEPTED,
 )
 
 
@@ -65,12 +68,15 @@ def run(tell: Callable[[str], None]) -> Report:
         tell(f"Iterable's stand-in listens at {iterable.url}")
         env = _environment(folder, iterable, key)
         url = stack.enter_context(_serving(folder, env))
+        secret = env["ITERABLE_WEBHOOK_SECRET"]
+        iterable.report_to(f"{url}/webhooks/iterable", secret)
         tell(f"reward-bridge serve listens at {url}, its store is in {folder}")
         loaded = config.load(resources.example_config(), env)
         store = stack.enter_context(closing(bootstrap.build(loaded).store))
         tell(f"posting {len(SCENES)} signed webhooks")
         played = tuple(_play(url, env["VOUCHERIFY_WEBHOOK_SECRET"], store))
         _wait(store)
+        played = tuple(_ended(one, store) for one in played)
     # The program has ended: nothing can arrive any more.
     accepted = [one for one in iterable.received if one.is_accepted]
     return Report(played=played, arrived=tuple(map(_message, accepted)))
@@ -84,6 +90,7 @@ def _environment(folder: Path, iterable: Sandbox, key: str) -> dict[str, str]:
         "ITERABLE_API_KEY": key,
         "ITERABLE_BASE_URL": iterable.url,
         "VOUCHERIFY_WEBHOOK_SECRET": secrets.token_hex(16),
+        "ITERABLE_WEBHOOK_SECRET": secrets.token_hex(16),
         "BRIDGE_INBOUND_TOKEN": "",
         "PORT": "0",
         "WEB_CONCURRENCY": "1",
@@ -152,17 +159,28 @@ def _played(scene: Scene, status: int, body: bytes, store: Store) -> Played:
     reason = None if event is None else event.reason
     if answer["status"] == EventStatus.DUPLICATE:
         reason = f"told before by delivery {', '.join(answer['deliveries'])}"
-    return Played(scene=scene, became=answer["status"], reason=reason)
+    return Played(
+        scene=scene,
+        became=answer["status"],
+        reason=reason,
+        deliveries=tuple(answer["deliveries"]),
+    )
 
 
 def _wait(store: Store) -> None:
-    """Wait until nothing is on its way any more, or patience ends."""
+    """Wait until nothing is on its way or unconfirmed any more, or patience ends."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        counts = store.ledger.health().by_status
-        if not any(counts.get(status) for status in _WAITING):
+        rows = store.ledger.deliveries(DeliveryFilter())
+        if not any(row.status in _WAITING for row in rows):
             return
         time.sleep(_LOOK)
+
+
+def _ended(played: Played, store: Store) -> Played:
+    """Look up where the deliveries of a scene ended."""
+    ended = store.ledger.statuses(played.deliveries).values()
+    return replace(played, ended=", ".join(sorted(set(ended))) or None)
 
 
 def _message(received: Received) -> Message:

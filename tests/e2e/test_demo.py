@@ -49,6 +49,8 @@ def test_the_demo_shows_every_kind_and_leaves_nothing(tmp_path: Path) -> None:
     ):
         assert arrived.count(code) == 1
     assert "REF-an4a2" not in arrived
+    # What is sent raw has no id of ours to be found by, and may be reported too early.
+    assert arrived.count("confirmed") >= 5
     assert "duplicate" in others
     assert "parked" in others
     assert processes_of(tmp_path) == []
