@@ -73,6 +73,10 @@ def _planned(compared: Comparison, steps: Sequence[Step]) -> Iterator[Found]:
                 yield missing.found(Finding.MISSING, None)
             case Fate.PARKED | Fate.IGNORED:
                 yield missing.found(Finding.UNUSABLE, step.reason)
+            case Fate.SENT | Fate.KNOWN if missing.deliveries:
+                # A route that tells a publication whole does not tell the rest of it.
+                reason = f"a part of it was told; {step.reason}"
+                yield missing.found(Finding.UNUSABLE, reason)
             case Fate.SENT | Fate.KNOWN:
                 # Its delivery is gone or tells it by another name; its key remains.
                 yield missing.found(Finding.TOLD, step.reason)

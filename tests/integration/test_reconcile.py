@@ -187,6 +187,33 @@ def test_only_the_untold_part_of_a_publication_is_missing(
     }
 
 
+def test_the_rest_of_what_is_told_whole_is_named_and_not_hidden(
+    run: Run, project: Project, tmp_path: Path
+) -> None:
+    """One code was told as a reward; its route would tell the publication whole."""
+    one = next(each for each in project.publications if len(each["vouchers_id"]) > 1)
+    project.publications = [one]
+    reward = {"assignment_id": "rewa_1", "voucher": project.vouchers[2]}
+    document = {
+        "id": "whs_1",
+        "type": "customer.rewarded",
+        "data": {
+            "customer": one["customer"],
+            "redemption": {"id": "r_1"},
+            "reward": reward,
+        },
+        "source": {"id": "wh_1", "object": "webhook"},
+        "event": {"id": "evcus_1", "type": "customer.rewarded"},
+    }
+    body = tmp_path / "webhook.json"
+    body.write_text(json.dumps(document), encoding="utf-8")
+    run("replay", str(body))
+    plan = run("reconcile", "--since", "1h", "--backfill", "--json")
+    assert findings(plan) == {"unusable": {one["id"]}}
+    assert "a part of it was told; told by delivery" in plan.stdout
+    assert len(deliveries(run)) == 1
+
+
 def test_keys_that_may_not_see_vouchers_still_tell_codes_under_the_right_keys(
     run: Run, project: Project
 ) -> None:
