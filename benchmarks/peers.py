@@ -94,10 +94,11 @@ class Sink(_Peer):
 
     Args:
         latency: Seconds between a request and its answer.
+        port: Where to listen; 0 takes a free one.
     """
 
-    def __init__(self, latency: float) -> None:
-        with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+    def __init__(self, latency: float, port: int = 0) -> None:
+        with socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
             self.port = listener.getsockname()[1]
             fd = listener.fileno()
             super().__init__("sink", str(fd), str(latency), fd=fd)

@@ -206,7 +206,7 @@ def started(program: Program, folder: Path) -> Iterator[Running]:
             child = subprocess.Popen(
                 [word.replace("{bind}", bind) for word in program.command],
                 cwd=ROOT,
-                env={**_environment(), **program.environment},
+                env={**environment(), **program.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -219,7 +219,7 @@ def started(program: Program, folder: Path) -> Iterator[Running]:
         _end(child)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Keep what finds programs and nothing of the project's own variables."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ}

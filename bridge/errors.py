@@ -8,6 +8,7 @@ BridgeError
 ├─ RecipientError      the event is parked, or its delivery held
 ├─ RenderError         the delivery is held
 ├─ StoreUnavailable    503 with Retry-After
+├─ ThreadDiedError     the process ends, and is started anew
 ├─ TransitionError     refused: the state table has no such step
 ├─ VoucherifyError     refused: Voucherify's API gave no usable answer
 │  └─ VoucherifyRefusal   with an answer that says why
@@ -88,6 +89,10 @@ class RenderError(ReasonError):
         self.line = line
         where = template if line is None else f"{template} line {line}"
         super().__init__(f"{where}: {reason}")
+
+
+class ThreadDiedError(BridgeError):
+    """A thread that the process cannot do without has died."""
 
 
 class StoreUnavailable(ReasonError):  # noqa: N818 - a state of the store, not a mistake

@@ -76,7 +76,10 @@ class Gatekeeper:
         """List the gates to be probed now, none of them twice."""
         probes = []
         for gate in gates.values():
-            is_due = gate.probe_at is not None and gate.probe_at <= tx.now
+            # Further ahead than any probe is put off, the clock was set back.
+            is_due = gate.probe_at is not None and not (
+                tx.now < gate.probe_at <= tx.now + PROBE_EVERY
+            )
             if gate.state is GateState.CLOSED and is_due:
                 self._gates.defer_probe(tx, gate.name, gate.reason, PROBE_EVERY)
                 probes.append(Probe(gate=gate.name, campaign_id=self._campaign(gate)))

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TextIO
@@ -157,7 +158,9 @@ def _write(
         return _hand_over(logger, method, event)
     event.pop("exc_info", None)
     fields = {"event": event.get("event"), **event}
-    sys.stderr.write(make(time.time(), method, logger.name, fields) + "\n")
+    # A full disk under the log, or a reader that is gone, is no reason to stop working.
+    with suppress(OSError):
+        sys.stderr.write(make(time.time(), method, logger.name, fields) + "\n")
     raise structlog.DropEvent
 
 

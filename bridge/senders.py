@@ -90,8 +90,17 @@ class Senders:
         self._late = (LATE, 0.0)
         #: Routes that must not send; renewed by the coordinator every round.
         self.shut: frozenset[str] = frozenset()
-        for number in range(threads):
-            Thread(target=self._serve, name=f"sender-{number}", daemon=True).start()
+        self._threads = [
+            Thread(target=self._serve, name=f"sender-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def are_alive(self) -> bool:
+        """Whether every thread still works."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, task: Task | Probe) -> None:
         """Queue a claim or a probe behind those that are there."""

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import NoReturn
 
@@ -159,8 +159,7 @@ def fork(run: Callable[[], int]) -> int:
         Its process id; the child itself never returns.
     """
     parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     # A signal that reached the child before it forgets our handlers would be noted in
     # its copy of our queue, where nobody looks.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -184,10 +183,16 @@ def _live(run: Callable[[], int], parent: int, mask: Iterable[int]) -> NoReturn:
     except BaseException:
         log.exception("process.failed")
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         # Whatever the parent had opened or registered is the parent's to end.
         os._exit(status & 0xFF)
+
+
+def _flush() -> None:
+    """Write out what the streams still hold, where they take it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
 
 
 @contextmanager

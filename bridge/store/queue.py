@@ -9,6 +9,7 @@ from bridge.store import routes_waiting
 from bridge.store.claiming import claim
 from bridge.store.database import Tx
 from bridge.store.doubts import decide_doubt, doubtful, expire_leases
+from bridge.store.leaps import pull_in
 from bridge.store.schema import deliveries
 from bridge.store.settling import settle
 
@@ -50,6 +51,7 @@ class Queue:
     expire_leases = staticmethod(expire_leases)
     doubtful = staticmethod(doubtful)
     decide_doubt = staticmethod(decide_doubt)
+    pull_in = staticmethod(pull_in)
 
     def hold_orphans(self, tx: Tx, routes: Sequence[str]) -> int:
         """Hold what waits for a route that is not among those named; count them."""

@@ -4,7 +4,16 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, String, bindparam, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    String,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import (
@@ -23,6 +32,9 @@ from bridge.store.schema import attempts, deliveries
 #: Causes after which a delivery waits where it stood: nothing was wrong with it.
 _KEEPS_LANE = (Cause.UNSENT, Cause.GATE_CLOSED)
 _BIGGEST = 2**63 - 1
+#: Attempts kept of one delivery. A message may fail every five minutes for days, each
+#: attempt with its payload: how it began and how it stands is what somebody will ask.
+KEPT_FIRST, KEPT_LAST = 10, 40
 
 _FIND = (
     select(
@@ -69,6 +81,12 @@ _NOTE = Prepared(
     *attempts.c.keys(),
 )
 
+_THIN = delete(attempts).where(
+    attempts.c.delivery_id == bindparam("of_delivery"),
+    attempts.c.number > KEPT_FIRST,
+    attempts.c.number <= bindparam("up_to"),
+)
+
 
 def settle(tx: Tx, settlements: Sequence[Settlement]) -> list[str]:
     """Write what workers say of their claims.
@@ -110,8 +128,15 @@ def settle(tx: Tx, settlements: Sequence[Settlement]) -> list[str]:
 
 
 def note_attempts(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep attempts, each under its number."""
+    """Keep attempts, each under its number; of very many the first and the last."""
     _NOTE.run(tx.connection, rows)
+    many = [
+        {"of_delivery": row["delivery_id"], "up_to": row["number"] - KEPT_LAST}
+        for row in rows
+        if row["number"] > KEPT_FIRST + KEPT_LAST
+    ]
+    if many:
+        tx.connection.execute(_THIN, many)
 
 
 def _usual(tx: Tx, settlement: Settlement) -> dict[str, Any]:

@@ -5,13 +5,14 @@ A round is one transaction: settle what came back, look at the gates, claim what
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from threading import Event
 
 from bridge import log as logs
 from bridge import retry
 from bridge.config import Config
 from bridge.dispatch import Result
-from bridge.errors import StoreUnavailable
+from bridge.errors import StoreUnavailable, ThreadDiedError
 from bridge.gatekeeper import Gatekeeper, Probe, Probed, shut_routes
 from bridge.model import Claim, Gate
 from bridge.senders import Senders, Task
@@ -69,17 +70,30 @@ class Coordinator:
         self._is_store_down = False
         #: Monotonic time of the next look at leases and doubts.
         self._look_at = 0.0
+        self._is_draining = False
+        #: The store's clock when a round last looked.
+        self._clock: datetime | None = None
 
     def run(self) -> None:
-        """Work until told to stop, then drain."""
+        """Work until told to stop, then drain.
+
+        Raises:
+            ThreadDiedError: A sender has died; what it had will be found in doubt.
+        """
         while not self._stop.is_set() and not self._begin():
             self._stop.wait(STORE_PAUSE)
-        while not self._stop.is_set():
+        while not self._stop.is_set() and self._senders.are_alive:
             if self._round():
                 self._rest()
             else:
                 self._stop.wait(STORE_PAUSE)
         self._drain()
+        if not self._senders.are_alive:
+            raise ThreadDiedError("a thread that sends has died")
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._is_draining or self._stop.is_set()
 
     def _begin(self) -> bool:
         """Hold what no route wants any more; have closed gates probed at once."""
@@ -90,6 +104,7 @@ class Coordinator:
                     self._store.adopt(tx, route.name, route.formerly)
                 held = self._store.queue.hold_orphans(tx, names)
                 self._keeper.begin(tx)
+                self._store.queue.pull_in(tx, names)
         except StoreUnavailable as error:
             return self._complain(error)
         if held:
@@ -132,11 +147,12 @@ class Coordinator:
                 if is_due:
                     # A worker that was held up may still have the answer: wait for it.
                     store.queue.expire_leases(tx, self._timeout)
+                    self._mind_clock(tx)
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
                 probes, tasks = (
-                    ([], []) if self._stop.is_set() else self._plan(tx, gates, room)
+                    ([], []) if self._is_ending else self._plan(tx, gates, room)
                 )
         except StoreUnavailable as error:
             return self._complain(error)
@@ -157,6 +173,13 @@ class Coordinator:
         for probe in probes:
             self._senders.submit(probe)
         return True
+
+    def _mind_clock(self, tx: Tx) -> None:
+        """Put right what waits for a time named before the clock was set back."""
+        if self._clock is not None and tx.now < self._clock:
+            names = [name for route in self._config.routes for name in route.names]
+            self._store.queue.pull_in(tx, names)
+        self._clock = tx.now
 
     def _plan(
         self, tx: Tx, gates: Mapping[str, Gate], room: int
@@ -182,7 +205,9 @@ class Coordinator:
 
     def _drain(self) -> None:
         """Let open calls end, settle them, give the rest back."""
-        until = time.monotonic() + DRAIN
+        self._is_draining = True
+        # No call takes longer than its timeout; one whose thread died never ends.
+        until = time.monotonic() + min(DRAIN, self._timeout.total_seconds() + 1)
         while self._inflight and time.monotonic() < until:
             self._back += self._senders.results(PACE)
             if self._back and not self._round():

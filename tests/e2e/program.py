@@ -27,9 +27,13 @@ KEY = "itbl-example-key-0123456789abcdef"
 HOOK = "/webhooks/voucherify"
 
 
-def wait_for(what: Callable[[], Any], *, seconds: float = 20) -> Any:
+#: Seconds to wait for what a test names no time for.
+PATIENCE = 20.0
+
+
+def wait_for(what: Callable[[], Any], *, seconds: float | None = None) -> Any:
     """Return the first true value of a condition, or fail when time is up."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + (PATIENCE if seconds is None else seconds)
     while True:
         value = what()
         if value:
@@ -87,8 +91,13 @@ class Program:
         """Everything the program has said so far."""
         return (self.folder / "log").read_text(encoding="utf-8")
 
-    def start(self, *options: str) -> None:
-        """Start `serve` in a process group of its own; its port answers at once."""
+    def start(self, *options: str, talk: int | None = None) -> None:
+        """Start `serve` in a process group of its own; its port answers at once.
+
+        Args:
+            options: Of `serve`, beside those it always gets.
+            talk: A descriptor to log to; the file `log` by default.
+        """
         descriptor = self.listener.fileno()
         arguments = ("serve", "--bind", f"fd://{descriptor}", *self.options, *options)
         with (self.folder / "log").open("ab") as log:
@@ -98,7 +107,7 @@ class Program:
                 env=self.env,
                 pass_fds=[descriptor],
                 stdout=log,
-                stderr=log,
+                stderr=log if talk is None else talk,
                 start_new_session=True,
             )
 
@@ -142,6 +151,40 @@ class Program:
         )
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
+
+    def python(self, *arguments: str) -> str:
+        """Run Python as the program does and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """Start another `worker` beside the program; its caller ends it."""
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bridge", "worker"],
+                cwd=self.folder,
+                env=self.env,
+                stdout=log,
+                stderr=log,
+            )
+
+    def pid_of(self, role: str) -> int:
+        """Find the process that the parent last started in a role."""
+        lines = (json.loads(line) for line in self.log.splitlines())
+        return next(
+            int(line["pid"])
+            for line in reversed(list(lines))
+            if line["event"] == "process.started" and line["role"] == role
+        )
 
     @cached_property
     def store(self) -> Store:

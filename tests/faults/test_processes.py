@@ -1,0 +1,70 @@
+"""Two schedulers on one queue, and a thread that dies."""
+
+import pytest
+
+from tests.e2e.program import Program, envelope, wait_for
+from tests.faults import points
+
+pytestmark = pytest.mark.e2e
+
+#: Ends the thread that makes attempts in the delivering process, once, from outside
+#: the program's own code: as if the interpreter had failed there.
+MODULE = """
+import ctypes, os, sys, threading, time
+
+def end(path={path!r}):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    for thread in threading.enumerate():
+        if thread.name == "sender-0":
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+
+def start(*arguments, real=threading.Thread.start):
+    real(*arguments)
+    if arguments[0].name == "sender-0":
+        real(threading.Thread(target=end, daemon=True))
+
+threading.Thread.start = start
+"""
+
+
+def test_two_schedulers_share_the_queue_and_tell_nobody_twice(
+    program: Program,
+) -> None:
+    program.start("--no-deliver")
+    for number in range(200):
+        program.post(envelope(number))
+    workers = [program.worker() for _ in range(2)]
+    try:
+        wait_for(lambda: program.statuses() == {"accepted": 200}, seconds=40)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        assert [worker.wait(30) for worker in workers] == [0, 0]
+    assert sorted(points.names(program)) == sorted(f"crm-{n}" for n in range(200))
+
+
+def test_a_sending_thread_that_dies_takes_its_process_along_to_a_fresh_start(
+    program: Program,
+) -> None:
+    early, order = program.folder / "early", program.folder / "die"
+    early.mkdir()
+    module = MODULE.format(path=str(order))
+    (early / "sitecustomize.py").write_text(module, encoding="utf-8")
+    program.env["PYTHONPATH"] = str(early)
+    program.configure(iterable={"rate_per_second": 5000, "timeout_seconds": 1})
+    program.start("--threads", "1")
+    program.post(envelope(1))
+    wait_for(lambda: program.statuses() == {"accepted": 1})
+    order.touch()
+    wait_for(lambda: not order.exists())
+    program.post(envelope(2))
+    wait_for(lambda: '"process.died"' in program.log)
+    assert "a thread that sends has died" in program.log
+    wait_for(lambda: program.statuses() == {"accepted": 2})
+    assert points.names(program) == ["crm-1", "crm-2"]
