@@ -60,6 +60,10 @@ class Family:
         self._cells = {one: start + self.size * index for index, one in several}
         self._board = board
 
+    def values_of(self, label: str) -> Sequence[str]:
+        """List what a label may be, or `ROUTES` or `GATES`."""
+        return self._allowed[self.labels.index(label)]
+
     def cells(self) -> Mapping[Values, int]:
         """Say where each set of label values has its first cell."""
         return self._cells
