@@ -94,7 +94,9 @@ class Counter(Family):
 
     def inc(self, *values: str, by: float = 1) -> None:
         """Count; values that no label has are nobody's, and not counted."""
-        cell, board = self._cell(values), self._board
+        cell, board = self._cells.get(values), self._board
+        if cell is None:
+            cell = self._cell(values)
         if cell is not None and board is not None:
             with board.lock:
                 board.own[cell] += by
