@@ -4,7 +4,8 @@ Modules count through the functions and families here, wherever something happen
 they log; the page for Prometheus is made of what all processes counted.
 """
 
-from bridge.metrics.families import (
+from bridge.metrics.families import OTHER
+from bridge.metrics.names import (
     COMMIT_WEBHOOKS,
     COUNTED_STATES,
     DELIVERIES,
@@ -15,7 +16,6 @@ from bridge.metrics.families import (
     LOOK_SECONDS,
     LOOKED_AT,
     OLDEST_DUE_SECONDS,
-    OTHER,
     REPORTS,
     STORE_UP,
     UPSTREAM_FAILURES,

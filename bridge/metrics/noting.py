@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bridge.metrics.families import (
+from bridge.metrics.names import (
     ANSWER_SECONDS,
     ATTEMPTS,
     CALL_SECONDS,

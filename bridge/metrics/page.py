@@ -13,7 +13,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from bridge.metrics.families import FAMILIES, Counter, Gauge, Histogram
+from bridge.metrics.families import Counter, Gauge, Histogram
+from bridge.metrics.names import FAMILIES
 from bridge.metrics.sharing import shared
 
 

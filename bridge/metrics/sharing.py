@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 
 from bridge.metrics.board import Board
-from bridge.metrics.families import FAMILIES, UPSTREAM_FAILURES, Counter
+from bridge.metrics.families import Counter
+from bridge.metrics.names import FAMILIES, UPSTREAM_FAILURES
 
 
 class _Shared:
