@@ -149,20 +149,21 @@ def test_a_worker_alone_tells_what_it_sent(program: Program, worker_url: str) ->
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("options", [(), ("--no-deliver",)], ids=["whole", "alone"])
 def test_a_scrape_over_a_million_deliveries_takes_under_100_ms(
-    program: Program, options: tuple[str, ...]
+    program: Program,
 ) -> None:
     fill(program.folder, 1_000_000)
-    program.start("--processes", "1", *options)
-    wait_for(lambda: scrape(program.url)["bridge_store_up"][()] == 1)
-    times = []
-    for _ in range(20):
-        began = time.monotonic()
-        figures = scrape(program.url)
-        times.append(time.monotonic() - began)
-    assert sum(figures["bridge_deliveries"].values()) > 1000
-    assert sorted(times)[len(times) // 2] < 0.1, times
+    for options in (("--no-deliver",), ()):
+        program.start("--processes", "1", *options)
+        wait_for(lambda: scrape(program.url)["bridge_store_up"][()] == 1)
+        times = []
+        for _ in range(20):
+            began = time.monotonic()
+            figures = scrape(program.url)
+            times.append(time.monotonic() - began)
+        assert sum(figures["bridge_deliveries"].values()) > 1000
+        assert sorted(times)[len(times) // 2] < 0.1, times
+        assert program.stop() == 0
 
 
 def fill(folder: Path, deliveries: int) -> None:
