@@ -71,6 +71,9 @@ def forbidden() -> set[str]:
         codes |= set(values(document.get("response"), {"code"}))
         found |= set(document.get("expected", {}).get("must_not_log", ()))
         found |= set(values(document.get("response"), {"msg", "email"}))
+        if document.get("kind") == "system_webhook":
+            body = document["request"]["body"]
+            found |= set(values(body, {"email", "voucherCode", "emailSubject"}))
     # One answer's text is no more than its code, which a line may show.
     return {one for one in found - codes if len(one) >= LEAST}
 
@@ -122,6 +125,20 @@ def send_for_every_answer(program: Program) -> None:
         with closing(sqlite3.connect(program.folder / "bridge.db", timeout=10)) as db:
             db.execute("DELETE FROM gates")
             db.commit()
+
+
+def send_reports(program: Program) -> None:
+    """Let Iterable report of messages, and somebody who only pretends to be it."""
+    for document in documents(ANSWERS):
+        if document.get("kind") == "system_webhook":
+            body = json.dumps(document["request"]["body"]).encode()
+            for word, status in (
+                (SECRETS["ITERABLE_WEBHOOK_SECRET"], 202),
+                ("no", 401),
+            ):
+                headers = {"X-Bridge-Secret": word}
+                answer = program.post(body, "/webhooks/iterable", **headers)
+                assert answer.status_code == status
 
 
 def is_tried(program: Program, delivery: str) -> bool:
@@ -189,6 +206,7 @@ def run(shared_program: Program) -> tuple[list[dict[str, Any]], str]:
     send_samples(program)
     send_nonsense(program)
     send_for_every_answer(program)
+    send_reports(program)
     said = run_commands(program)
     wait_for(lambda: "alert." in program.log, seconds=40)
     break_store(program)
@@ -222,6 +240,7 @@ def test_every_kind_of_line_came_up(run: tuple[list[dict[str, Any]], str]) -> No
         "delivery.dead",
         "delivery.suppressed",
         "delivery.in_doubt",
+        "report.unmatched",
         "gate.closed",
         "store.unavailable",
         "alert.unsent",
