@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -22,6 +23,8 @@ def application(
     came = time.monotonic()
     if environ["PATH_INFO"].startswith(BATCHED):
         return together(environ, start_response)
+    if environ["PATH_INFO"] == "/release":
+        _released.set()
     body = environ["wsgi.input"].read()
     path = environ["PATH_INFO"]
     if path.startswith("/slow"):
@@ -34,6 +37,7 @@ def application(
         "length": len(body),
         "sha256": sha256(body).hexdigest(),
         "waited": came - environ[WHOLE_AT],
+        "begun": len(_begun),
         "padding": "x" * (4_000_000 if path == "/big" else 0),
     }
     answer = json.dumps(content).encode()
@@ -54,8 +58,8 @@ def together(
 
 
 def _finish(path: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    if path.endswith("/slow"):
-        time.sleep(0.6)
+    if path.endswith("/held"):
+        _released.wait(60)
     if path.endswith("/unfinished"):
         raise ZeroDivisionError
     answer = json.dumps({"begun": len(_begun)}).encode()
@@ -64,6 +68,8 @@ def _finish(path: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
 
 
 _begun: list[str] = []
+#: Set once the requests that are held back may be finished.
+_released = threading.Event()
 
 
 def load() -> Application:

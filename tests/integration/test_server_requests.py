@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import pytest
 
+from tests.e2e.program import wait_for
 from tests.integration.programs import Program
 
 Small = Callable[..., Program]
@@ -252,16 +253,24 @@ def test_requests_that_wait_together_are_begun_before_the_first_is_finished(
     small: Small,
 ) -> None:
     server = small(threads=4)
-    first, second, *peers = (server.connect() for _ in range(10))
-    # As many batches as there may be at once, each kept busy by one slow request.
-    first.send(b"GET /batched/slow HTTP/1.1\r\n\r\n")
-    assert second.post(b"", "/batched/one").content == {"begun": 2}
-    second.send(b"GET /batched/slow HTTP/1.1\r\n\r\n")
+    watcher, first, second, *peers = (server.connect() for _ in range(11))
+
+    def begun() -> int:
+        return int(watcher.post(b"").content["begun"])
+
+    # As many batches as there may be at once, each kept busy by one request.
+    first.send(b"GET /batched/held HTTP/1.1\r\n\r\n")
+    wait_for(lambda: begun() == 1)
+    second.send(b"GET /batched/held HTTP/1.1\r\n\r\n")
+    wait_for(lambda: begun() == 2)
     for peer in peers:
         peer.send(b"GET /batched/one HTTP/1.1\r\n\r\n")
-    begun = [peer.answer().content["begun"] for peer in peers]
-    assert max(begun) == 3 + len(peers)
-    assert begun.count(max(begun)) > 1
+    # What came before a whole round trip has been read after it.
+    assert begun() == 2
+    watcher.post(b"", "/release")
+    answers = [peer.answer().content["begun"] for peer in peers]
+    assert max(answers) == 2 + len(peers)
+    assert answers.count(max(answers)) > 1
 
 
 @pytest.mark.parametrize("fault", ["unbegun", "unfinished"])
