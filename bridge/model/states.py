@@ -57,6 +57,7 @@ class Cause(StrEnum):
     REDELIVER_FORCED = "redeliver_forced"
     RESOLVED_SENT = "resolved_sent"
     RESOLVED_DROPPED = "resolved_dropped"
+    FORGOTTEN = "forgotten"  #: the person asked for it
 
 
 def _table() -> dict[tuple[DeliveryStatus, Cause], DeliveryStatus]:
@@ -98,6 +99,7 @@ def _table() -> dict[tuple[DeliveryStatus, Cause], DeliveryStatus]:
     for contrary in (cause.REPORTED_UNSENT, cause.REPORTED_BOUNCED):
         table |= {(one, contrary): status.UNDELIVERED for one in taken}
     doubted = (status.IN_DOUBT, status.HELD, status.PENDING)
+    table |= {(one, cause.FORGOTTEN): status.SUPPRESSED for one in doubted}
     table |= {(one, cause.ANSWERED_LATE): status.ACCEPTED for one in doubted}
     # Forcing what a worker holds right now would send it twice at once.
     forceable = set(status) - {status.SENDING}

@@ -18,6 +18,7 @@ from bridge.store.keyring import (
     release_keys,
     take_keys,
 )
+from bridge.store.keys_forgotten import forgotten_owners
 from bridge.store.prepared import Prepared
 from bridge.store.repeats import decided_columns, write_events
 from bridge.store.schema import deliveries, events
@@ -97,6 +98,9 @@ def _compete(tx: Tx, wanted: Sequence[tuple[Case, NewDelivery]]) -> None:
     """Let the keys decide, in order, who is told and who was told before."""
     several = [one for _, one in wanted]
     owners = take_keys(tx, several) | held_formerly(tx, several)
+    owners |= forgotten_owners(
+        tx, [(one.route, key) for one in several for key, _ in one.keys]
+    )
     losers: list[tuple[NewDelivery, str]] = []
     for index, (case, delivery) in enumerate(wanted):
         winner = holder(delivery, owners)

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import NewDelivery
 from bridge.store.database import Tx
+from bridge.store.keys_forgotten import forgotten_owners
 from bridge.store.prepared import Prepared
 from bridge.store.schema import CHUNK, keys
 
@@ -155,4 +156,4 @@ def owners_of(tx: Tx, pairs: Iterable[Pair]) -> dict[Pair, str]:
         wanted = several[start : start + CHUNK]
         rows = tx.connection.execute(_FIND, {"wanted": wanted, "now": tx.now})
         found |= {(row.route, row.key): row.delivery_id for row in rows}
-    return found
+    return forgotten_owners(tx, several) | found

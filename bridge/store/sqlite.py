@@ -21,6 +21,8 @@ _SETTINGS = (
     # Promise 1: what is committed is on disk, power loss included.
     "PRAGMA synchronous = FULL",
     "PRAGMA temp_store = MEMORY",
+    # What is blanked or removed is overwritten, not only forgotten.
+    "PRAGMA secure_delete = ON",
     "PRAGMA cache_size = -8192",
     "PRAGMA journal_size_limit = 67108864",
 )

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from sqlalchemy import inspect
 
-from bridge.store import retiring, turns
+from bridge.store import forgetting, keys_forgotten, retiring, turns
 from bridge.store.alarms import Alarms
 from bridge.store.commits import Commits
 from bridge.store.database import TIMEOUT, Database, Tx
@@ -41,9 +41,13 @@ class Store:
         sendings: Finds what it was sent.
         ledger: Answers questions, and mends by hand.
         retiring: Blanks and removes what is old.
+        forgetting: Finds and takes out what is one person's.
+        keys_forgotten: Keeps what is left of that person's keys.
     """
 
     retiring = retiring
+    forgetting = forgetting
+    keys_forgotten = keys_forgotten
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -15,12 +15,14 @@ from bridge.voucherify.keys import (
     publication_key,
     whole_publication,
 )
+from bridge.voucherify.mentions import Mention, mentions
 from bridge.voucherify.parsing import parse
 from bridge.voucherify.signature import sign, strip_insignificant, verify
 from bridge.voucherify.values import identifier, is_absent
 
 __all__ = [
     "WHOLE",
+    "Mention",
     "data_of",
     "find_reward",
     "hands_over",
@@ -28,6 +30,7 @@ __all__ = [
     "is_absent",
     "is_publication",
     "keys_of",
+    "mentions",
     "parse",
     "publication_id_of",
     "publication_key",

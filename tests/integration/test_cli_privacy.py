@@ -18,6 +18,7 @@ pytestmark = pytest.mark.integration
 Run = Callable[..., Result]
 SAMPLES = samples() / "voucherify"
 COUPON = SAMPLES / "01_project_voucher_published_discount.json"
+AUTUMN = SAMPLES / "02_project_publication_succeeded.json"
 REFERRED = SAMPLES / "16_distribution_customer_referred.json"
 
 
@@ -99,3 +100,58 @@ def test_a_blanked_ignored_event_is_not_decided_again(run: Run, database: str) -
         blank_all(store)
     again = run("replay", "--stored", "--dry-run")
     assert "event " not in again.output
+
+
+def test_forgetting_shows_its_plan_and_waits_for_yes(run: Run) -> None:
+    run("replay", COUPON)
+    plan = run("forget", "crm-10482", status=1)
+    assert "1 webhooks would be blanked" in plan.stderr
+    assert "1 of them would be waiting" in plan.stderr
+    assert "add --yes" in plan.stderr
+    assert "crm-10482" in run("deliveries").stdout
+
+
+def test_a_forgotten_person_is_in_no_answer_and_no_byte_of_the_file(
+    run: Run, tmp_path: Path
+) -> None:
+    run("replay", SAMPLES)
+    told = run("forget", "crm-10482", "--yes").stdout
+    assert "webhooks were blanked" in told
+    listed = run("deliveries", "--json").stdout + run("events", "--json").stdout
+    for name in ("crm-10482", "WLCM-7Qx2Lp", "Whitfield", "cust_FY08nyJ1kUiMa7Ykb"):
+        assert name not in listed
+        for path in tmp_path.glob("bridge.db*"):
+            assert name.encode() not in path.read_bytes(), (name, path)
+    assert "crm-20917" in listed
+
+
+def test_forgetting_again_finds_nothing(run: Run) -> None:
+    run("replay", SAMPLES)
+    run("forget", "crm-10482", "--yes")
+    again = run("forget", "crm-10482", "--yes")
+    assert [line.split()[0] for line in again.stdout.splitlines()] == ["0"] * 4
+    assert "0 of them" in again.stdout
+
+
+def test_captures_that_still_name_the_person_are_named(run: Run) -> None:
+    run("replay", COUPON)
+    run("events", only(run, "events"), "--capture")
+    Path("captures/other.json").write_bytes(AUTUMN.read_bytes())
+    told = run("forget", "crm-10482", "--yes").stderr
+    assert told.count("still in the capture") == 1
+    assert "Not looked at: captures elsewhere, backups" in told
+
+
+def test_what_was_told_is_not_told_again_to_a_forgotten_person(run: Run) -> None:
+    run("replay", COUPON)
+    run("forget", "crm-10482", "--yes")
+    event = json.loads(COUPON.read_bytes())
+    event["id"] = "whs_another0000000001"
+    Path("again.json").write_text(json.dumps(event))
+    plan = run("replay", "--dry-run", "again.json").stderr
+    assert "1 already known" in plan
+    assert "duplicate" in run("replay", "again.json").stdout
+
+
+def test_a_blank_name_is_a_usage_error(run: Run) -> None:
+    assert "name a source id" in run("forget", " ", status=2).stderr

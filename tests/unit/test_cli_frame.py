@@ -41,6 +41,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "deliveries",
         "demo",
         "events",
+        "forget",
         "migrate",
         "pause",
         "reconcile",

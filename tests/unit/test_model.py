@@ -58,6 +58,9 @@ TABLE = [
     (S.DEAD, C.RESOLVED_DROPPED, S.DROPPED),
     (S.SUPPRESSED, C.REDELIVER_FORCED, S.PENDING),
     (S.DROPPED, C.REDELIVER_FORCED, S.PENDING),
+    (S.PENDING, C.FORGOTTEN, S.SUPPRESSED),
+    (S.IN_DOUBT, C.FORGOTTEN, S.SUPPRESSED),
+    (S.HELD, C.FORGOTTEN, S.SUPPRESSED),
 ]
 KNOWN = {(status, cause): to for status, cause, to in TABLE}
 EVERY_CELL = [(status, cause) for status in DeliveryStatus for cause in Cause]

@@ -1,0 +1,322 @@
+"""Forgetting a person: everything the ledger holds of one, found and taken out.
+
+What stays is what names nobody: that there was a webhook and a delivery, when, on which
+route and how it ended, and hashes of the keys that stop a second message.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bridge.config import Lookup, Route
+from bridge.store import Store, Tx
+from bridge.store.forgetting import Share
+from bridge.voucherify import Mention, mentions
+
+#: Events changed in one transaction.
+BATCH = 20
+#: Looks for further names of the same person; a name is seldom learnt after the second.
+_ROUNDS = 4
+#: Least bytes of a name that is looked for in any text.
+_LEAST_WORD = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Every name under which the ledger may know somebody."""
+
+    source_ids: frozenset[str] = frozenset()
+    #: In lower case.
+    emails: frozenset[str] = frozenset()
+    customer_ids: frozenset[str] = frozenset()
+    #: Addresses seen beside those names; others may share them, so they find nothing.
+    own_emails: frozenset[str] = frozenset()
+    #: What look-up files make of the names.
+    looked_up: frozenset[str] = frozenset()
+
+    def is_meant(self, mention: Mention) -> bool:
+        """Tell whether a mention is of this person."""
+        return not (
+            self.source_ids.isdisjoint(mention.source_ids)
+            and self.emails.isdisjoint(mention.emails)
+            and self.customer_ids.isdisjoint(mention.customer_ids)
+        )
+
+    def is_written_in(self, text: bytes) -> bool:
+        """Tell whether a text in lower case has one of the names as a word of its own.
+
+        For what is no JSON, or has a name where nobody looks for one. Short names are
+        too often numbers or words of something else.
+        """
+        names = self.source_ids | self.emails | self.customer_ids
+        return any(
+            re.search(rb"(?<![a-z0-9])" + re.escape(name) + rb"(?![a-z0-9])", text)
+            for name in (one.encode("utf-8", "surrogatepass").lower() for one in names)
+            if len(name) >= _LEAST_WORD
+        )
+
+    def owns(self, recipient: str, customer_id: str | None) -> bool:
+        """Tell whether a delivery is this person's own."""
+        if customer_id in self.customer_ids:
+            return True
+        names = self.source_ids | self.looked_up
+        mails = self.emails | self.own_emails
+        return recipient in names or recipient.strip().lower() in mails
+
+    def also(self, mention: Mention) -> "Person":
+        """Learn the person's other names from a mention under one of these."""
+        learnt = self
+        if mention.customer_id is not None and not (
+            self.source_ids.isdisjoint(mention.source_ids)
+            and self.emails.isdisjoint(mention.emails)
+        ):
+            customer_ids = self.customer_ids | {mention.customer_id}
+            learnt = replace(learnt, customer_ids=customer_ids)
+        if mention.is_customer:
+            learnt = replace(learnt, own_emails=self.own_emails | mention.emails)
+        if mention.is_customer and self.emails:
+            # Whoever is asked for by address has every account under it.
+            source_ids = self.source_ids | mention.source_ids
+            learnt = replace(learnt, source_ids=source_ids)
+        return learnt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was, or would be, taken out."""
+
+    webhooks: int = 0
+    deliveries: int = 0
+    #: Of these, such as still waited; they will not be sent.
+    waiting: int = 0
+    payloads: int = 0
+    #: Kept as hashes until they expire.
+    keys: int = 0
+    #: Events of which a worker is sending a delivery just now.
+    being_sent: int = 0
+    #: Events that somebody else's delivery still needs.
+    needed: int = 0
+
+    def plus(self, other: "Report") -> "Report":
+        """Add another one up with it."""
+        return Report(
+            **{
+                name: getattr(self, name) + getattr(other, name)
+                for name in self.__slots__
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Where a person is."""
+
+    person: Person
+    event_ids: tuple[str, ...]
+
+
+class Forgetting:
+    """Finds people in a ledger, and takes them out of it.
+
+    Args:
+        store: The ledger.
+        routes: For their look-up files.
+        rest: Waits so many seconds.
+    """
+
+    def __init__(
+        self, store: Store, routes: Sequence[Route], rest: Callable[[float], object]
+    ) -> None:
+        self._store = store
+        self._tables = [
+            rule.table
+            for route in routes
+            for rule in route.recipient
+            if isinstance(rule, Lookup)
+        ]
+        self._rest = rest
+
+    def find(self, name: str) -> Findings:
+        """Look for a person through the whole ledger.
+
+        Args:
+            name: The source id, or an e-mail address.
+
+        Raises:
+            StoreUnavailable: The database cannot be read.
+        """
+        person = Person(
+            source_ids=frozenset({name}),
+            emails=frozenset({name.strip().lower()} if "@" in name else ()),
+        )
+        event_ids: set[str] = set()
+        for _ in range(_ROUNDS):
+            before = person = self._with_looked_up(person)
+            person = self._among_deliveries(person, event_ids)
+            person = self._among_bodies(person, event_ids)
+            if person == before:
+                break
+        return Findings(person=person, event_ids=tuple(sorted(event_ids)))
+
+    def _with_looked_up(self, person: Person) -> Person:
+        names = person.source_ids | person.emails
+        found = {
+            user_id
+            for table in self._tables
+            for key, user_id in table.items()
+            if key in names or key.strip().lower() in person.emails
+        }
+        return replace(person, looked_up=frozenset(found))
+
+    def _among_deliveries(self, person: Person, event_ids: set[str]) -> Person:
+        names = [
+            *(person.source_ids | person.emails),
+            *(person.customer_ids | person.looked_up),
+        ]
+        with self._store.read() as tx:
+            for event_id, customer_id in self._store.forgetting.told_to(tx, names):
+                event_ids.add(event_id)
+                if customer_id is not None:
+                    known = person.customer_ids | {customer_id}
+                    person = replace(person, customer_ids=known)
+        return person
+
+    def _among_bodies(self, person: Person, event_ids: set[str]) -> Person:
+        after: str | None = None
+        while True:
+            # A transaction for each page: a long one would keep the log from shrinking.
+            with self._store.read() as tx:
+                page = self._store.forgetting.bodies(tx, after)
+            if not page:
+                return person
+            after = page[-1][0]
+            needles = _needles(person)
+            for event_id, body in page:
+                lower = body.lower()
+                if any(needle in lower for needle in needles):
+                    meant = [one for one in mentions(body) if person.is_meant(one)]
+                    for mention in meant:
+                        person = person.also(mention)
+                    if meant or person.is_written_in(lower):
+                        event_ids.add(event_id)
+
+    def plan(self, findings: Findings) -> Report:
+        """Say what would be taken out, and change nothing.
+
+        Raises:
+            StoreUnavailable: The database cannot be read.
+        """
+        total, store = Report(), self._store
+        for batch in _batches(findings.event_ids):
+            with store.read() as tx:
+                work = self._work(tx, batch, findings.person, keep=False)
+                found = replace(
+                    work.report,
+                    webhooks=store.forgetting.whole(tx, work.event_ids),
+                    payloads=store.forgetting.payloads(tx, work.payloads_of),
+                    keys=len(store.keys_forgotten.held_by(tx, work.own_ids)),
+                )
+            total = total.plus(found)
+        return total
+
+    def forget(self, findings: Findings) -> Report:
+        """Take a person out; what is not yet possible is counted in the report.
+
+        Raises:
+            StoreUnavailable: The database cannot be written; what was done stands.
+        """
+        total, store = Report(), self._store
+        for batch in _batches(findings.event_ids):
+            with store.read() as tx:
+                foreseen = self._work(tx, batch, findings.person, keep=False)
+                keys = store.keys_forgotten.held_by(tx, foreseen.own_ids)
+            with store.write() as tx:
+                work = self._work(tx, batch, findings.person, keep=True)
+                keys = [one for one in keys if one.delivery_id in work.own_ids]
+                store.keys_forgotten.keep_hashes(tx, keys)
+                store.forgetting.empty(tx, work.own)
+                done = replace(
+                    work.report,
+                    payloads=store.forgetting.blank_payloads(tx, work.payloads_of),
+                    webhooks=store.forgetting.blank_events(tx, work.event_ids),
+                    keys=len(keys),
+                )
+            if keys:
+                # Receivers look for hashes once they have noticed that there are any.
+                self._rest(2 * store.keys_forgotten.NOTICED_WITHIN)
+                with store.write() as tx:
+                    store.keys_forgotten.drop(tx, keys)
+            total = total.plus(done)
+        return total
+
+    def _work(
+        self, tx: Tx, batch: Sequence[str], person: Person, *, keep: bool
+    ) -> "_Work":
+        """Decide what of some events can be taken out now."""
+        shares: dict[str, list[Share]] = {one: [] for one in batch}
+        for share in self._store.forgetting.shares(tx, batch, person.owns, keep=keep):
+            shares[share.event_id].append(share)
+        sent = {
+            event_id
+            for event_id, several in shares.items()
+            if any(one.is_being_sent for one in several)
+        }
+        needed = {
+            event_id
+            for event_id, several in shares.items()
+            if any(one.waits and not one.is_own for one in several)
+        } - sent
+        own = [
+            one
+            for event_id, several in shares.items()
+            for one in several
+            if one.is_own and event_id not in sent
+        ]
+        free = [one for one in batch if one not in sent | needed]
+        return _Work(
+            event_ids=free,
+            own=own,
+            payloads_of=[
+                *(one.id for one in own if one.event_id in needed),
+                *(one.id for event_id in free for one in shares[event_id]),
+            ],
+            report=Report(
+                deliveries=len(own),
+                waiting=sum(one.waits for one in own),
+                being_sent=len(sent),
+                needed=len(needed),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What of some events can be taken out now."""
+
+    #: To be blanked.
+    event_ids: list[str]
+    #: The person's own deliveries.
+    own: list[Share]
+    #: Deliveries whose payloads go: also others' that name the person.
+    payloads_of: list[str]
+    report: Report
+
+    @property
+    def own_ids(self) -> list[str]:
+        """Name the person's own deliveries."""
+        return [one.id for one in self.own]
+
+
+def _needles(person: Person) -> list[bytes]:
+    """Make what a body that names the person must contain somewhere, in any case."""
+    found = set()
+    for name in person.source_ids | person.emails | person.customer_ids:
+        escaped = json.dumps(name)[1:-1].encode()
+        plain = name.encode("utf-8", "surrogatepass")
+        found |= {plain.lower(), escaped.lower(), escaped.lower().replace(b"/", rb"\/")}
+    return sorted(found)
+
+
+def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

@@ -1,0 +1,213 @@
+"""A person taken out of a ledger, and what stands in the way."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.config import Condition, Lookup, Route
+from bridge.forgetting import Forgetting, Report
+from bridge.model import (
+    Arrival,
+    Capture,
+    Claim,
+    DeliveryStatus,
+    EventStatus,
+    NewDelivery,
+)
+from bridge.store import Store, Story
+
+pytestmark = pytest.mark.integration
+
+ANA = {"id": "cust_Ana", "source_id": "ana-1", "email": "Ana@shop.example"}
+LEO = {"id": "cust_Leo", "source_id": "leo-1", "email": "leo@shop.example"}
+Came = Callable[..., NewDelivery]
+
+
+@pytest.fixture
+def came(
+    store: Store, new_arrival: Callable[..., Arrival], new_delivery: Came
+) -> Callable[..., NewDelivery]:
+    """Store one webhook about customers, with a delivery to the first of them."""
+
+    def stored(*customers: dict[str, str], key: str = "pub:1", **more: Any) -> Any:
+        body = json.dumps({"customers": customers}).encode()
+        first = customers[0]
+        values = {"recipient": first["source_id"], "customer_id": first["id"]}
+        delivery = new_delivery(key, **(values | more))
+        store.commits.add(new_arrival(delivery, capture=Capture(body=body)))
+        return delivery
+
+    return stored
+
+
+@pytest.fixture
+def forget(store: Store) -> Callable[..., Report]:
+    def forgotten(name: str, *routes: Route) -> Report:
+        forgetting = Forgetting(store, routes, lambda _: None)
+        findings = forgetting.find(name)
+        plan = forgetting.plan(findings)
+        done = forgetting.forget(findings)
+        assert done == plan, "the plan says what will be done"
+        return done
+
+    return forgotten
+
+
+@pytest.fixture
+def story(store: Store) -> Callable[[NewDelivery], Story]:
+    def told(delivery: NewDelivery) -> Story:
+        found = store.ledger.story(delivery.id)
+        assert found is not None
+        return found
+
+    return told
+
+
+@pytest.mark.parametrize("name", ["ana-1", "ana@shop.example", "ANA@shop.example"])
+def test_by_source_id_or_address_the_same_is_forgotten(
+    name: str,
+    came: Came,
+    forget: Callable[..., Report],
+    story: Callable[[NewDelivery], Story],
+) -> None:
+    hers, his = came(ANA), came(LEO, key="pub:2")
+    report = forget(name)
+    assert report == Report(webhooks=1, deliveries=1, waiting=1, keys=1)
+    told = story(hers)
+    assert told.event.capture == Capture(body=b"")
+    row = told.delivery
+    assert (row.recipient, row.customer_id, row.code) == ("", None, "")
+    assert row.status is DeliveryStatus.SUPPRESSED
+    assert row.due_at is None
+    assert row.reason == "forgotten at the person's request"
+    assert "pub:1" not in row.key
+    assert story(his).delivery.recipient == "leo-1"
+    assert forget(name) == Report()
+
+
+def test_what_is_known_by_customer_id_alone_is_found_too(
+    came: Came, forget: Callable[..., Report]
+) -> None:
+    came({"id": "cust_Ana", "source_id": ""}, key="pub:2")
+    came(ANA)
+    assert forget("ana-1").deliveries == 2
+
+
+def test_an_address_shared_with_somebody_else_finds_only_what_was_asked_for(
+    came: Came, forget: Callable[..., Report]
+) -> None:
+    came(ANA)
+    came(LEO | {"email": ANA["email"]}, key="pub:2")
+    assert forget("ana-1").deliveries == 1
+    assert forget("ana@shop.example").deliveries == 1
+
+
+def test_a_look_up_file_leads_to_the_name_that_iterable_knows(
+    came: Came, forget: Callable[..., Report]
+) -> None:
+    table = Lookup(path=Path("people.csv"), table={"ana-1": "iterable-7"})
+    route = Route(
+        name="r",
+        formerly=(),
+        when=Condition(),
+        recipient=(table,),
+        per="voucher",
+        endpoint="email/target",
+        campaign_id=1,
+        template="t",
+        in_doubt="verify",
+    )
+    came(ANA, recipient="iterable-7", customer_id=None)
+    assert forget("ana-1", route).deliveries == 1
+
+
+def test_what_is_being_sent_is_left_for_the_next_time(
+    came: Came, claim: Callable[..., list[Claim]], forget: Callable[..., Report]
+) -> None:
+    came(ANA)
+    claim("r")
+    assert forget("ana-1") == Report(being_sent=1)
+
+
+def test_a_webhook_that_somebody_else_still_needs_is_kept_until_then(
+    came: Came,
+    forget: Callable[..., Report],
+    story: Callable[[NewDelivery], Story],
+) -> None:
+    his = came(LEO, ANA)
+    assert forget("ana-1") == Report(needed=1)
+    assert story(his).event.capture.body != b""
+    assert forget("leo-1").waiting == 1
+    assert story(his).event.capture.body == b""
+
+
+def test_a_parked_event_that_names_the_person_waits_no_longer(
+    store: Store, new_arrival: Callable[..., Arrival], forget: Callable[..., Report]
+) -> None:
+    body = b"no JSON, but about ana-123."
+    parked = new_arrival(
+        status=EventStatus.PARKED, capture=Capture(body=body), waits_for="pub:1:*"
+    )
+    store.commits.add(parked)
+    assert forget("ana-12") == Report()
+    assert forget("ana-123") == Report(webhooks=1)
+    event = store.ledger.event(parked.id)
+    assert event is not None
+    assert event.status is EventStatus.IGNORED
+    assert event.capture.body == b""
+
+
+@pytest.fixture
+def again(
+    another_store: Callable[[], Store],
+    new_arrival: Callable[..., Arrival],
+    new_delivery: Came,
+) -> Callable[..., Any]:
+    """Tell the reward `pub:1` once more, to another process, by another webhook."""
+    other = another_store()
+    return lambda **more: other.commits.add(new_arrival(new_delivery("pub:1", **more)))
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"route": "new", "route_names": ("new", "r")}], ids=["same", "new"]
+)
+def test_what_was_told_before_is_not_told_again_for_as_long_as_the_key_holds(
+    names: dict[str, Any],
+    came: Came,
+    forget: Callable[..., Report],
+    again: Callable[..., Any],
+    tick: Callable[..., datetime],
+) -> None:
+    first = came(ANA)
+    forget("ana-1")
+    tick(days=29)
+    repeated = again(**names)
+    assert repeated.status is EventStatus.DUPLICATE
+    assert repeated.deliveries == (first.id,)
+
+
+def test_the_hash_of_a_key_holds_no_longer_than_the_key(
+    came: Came,
+    forget: Callable[..., Report],
+    again: Callable[..., Any],
+    tick: Callable[..., datetime],
+) -> None:
+    came(ANA)
+    forget("ana-1")
+    tick(days=30)
+    assert again().status is EventStatus.STORED
+
+
+def test_no_key_is_left_in_plain_words(
+    store: Store, came: Came, forget: Callable[..., Report]
+) -> None:
+    came(ANA)
+    forget("ana-1")
+    with store.read() as tx:
+        kept = tx.connection.exec_driver_sql("SELECT route, key FROM keys").all()
+    assert [one.route for one in kept] == [""]
+    assert "pub" not in kept[0].key
