@@ -5,7 +5,7 @@ import click
 from bridge.cli.frame import Commands
 from bridge.cli.ledger import deliveries, events
 from bridge.cli.mending import pause, redeliver, resolve, resume
-from bridge.cli.privacy import forget
+from bridge.cli.privacy import anonymise, forget
 from bridge.cli.reconciling import reconcile
 from bridge.cli.rehearsing import check, render
 from bridge.cli.replaying import replay
@@ -25,5 +25,15 @@ def main() -> None:
 
 for command in (serve, worker, migrate, check, render, replay, deliveries, events):
     main.add_command(command)
-for command in (reconcile, redeliver, resolve, forget, pause, resume, sandbox, demo):
+for command in (
+    reconcile,
+    redeliver,
+    resolve,
+    forget,
+    anonymise,
+    pause,
+    resume,
+    sandbox,
+    demo,
+):
     main.add_command(command)

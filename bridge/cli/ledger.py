@@ -22,6 +22,8 @@ from bridge.cli.gates import gate_line, holding, stopped_gates
 from bridge.cli.opening import opened
 from bridge.cli.printing import counted, json_line, table, talk
 from bridge.cli.routes import demand_route
+from bridge.cli.printing import json_line, table, talk
+from bridge.cli.privacy import anonymised
 from bridge.cli.stories import (
     NOT_KEPT,
     delivery_story,
@@ -84,6 +86,12 @@ def deliveries(delivery_id: str | None, *, as_json: bool, **filters: Any) -> Non
     metavar="[FOLDER]",
     help=f"Write the event to a capture file [default folder: {CAPTURES}].",
 )
+@click.option(
+    "is_anonymous",
+    "--anonymous",
+    is_flag=True,
+    help="With --capture: stand-ins for names, addresses, codes and ids.",
+)
 @json_option
 def events(
     event_id: str | None,
@@ -101,6 +109,9 @@ def events(
             raise click.UsageError("--unmatched goes with --since and --limit only")
         _list_unmatched(**filters, as_json=as_json)
         return
+    is_anonymous: bool = filters.pop("is_anonymous")
+    if is_anonymous and folder is None:
+        raise click.UsageError("--anonymous goes with --capture")
     if event_id is None:
         if folder is not None:
             raise click.UsageError("--capture needs the ID of an event")
@@ -118,6 +129,8 @@ def events(
     if folder is not None:
         if event.blanked_at is not None:
             raise refuse(NOT_KEPT)
+        if is_anonymous:
+            event = replace(event, capture=anonymised(event.capture))
         click.echo(_write(event, Path(folder)))
         return
     click.echo(json_line(event) if as_json else "\n".join(event_story(event)))

@@ -1,22 +1,28 @@
-"""Command about a person: `forget`."""
+"""Commands about people: `forget`, `anonymise`."""
 
+import hmac
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from bridge import capture, voucherify
+from bridge import bootstrap, capture, voucherify
+from bridge.anonymous import Anonymiser
 from bridge.cli.arguments import yes_option
 from bridge.cli.frame import Command, refuse
-from bridge.cli.opening import opened
+from bridge.cli.opening import opened, settings
 from bridge.cli.plans import ledger_name
 from bridge.cli.printing import counted, talk
 from bridge.errors import CaptureError
 from bridge.forgetting import Findings, Forgetting, Person, Report
+from bridge.model import Capture
 
 #: Where `events --capture` writes unless it is told otherwise.
 CAPTURES = Path("captures")
+#: Signs anonymous captures; it proves nothing to anybody.
+TEST_SECRET = "test-secret"  # noqa: S105 - known to everybody
 
 
 @click.command(
@@ -46,6 +52,54 @@ def forget(name: str, *, is_sure: bool) -> None:
     _name_the_rest(findings)
     if report.being_sent or report.needed:
         raise refuse("not all of it yet: say it again later")
+
+
+@click.command(
+    cls=Command, example="reward-bridge anonymise captures/ > harmless.jsonl"
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "key",
+    "--key",
+    metavar="TEXT",
+    help="Makes the stand-ins: the same ones in every run with the same key.",
+)
+def anonymise(files: tuple[str, ...], key: str | None) -> None:
+    """Print captures in which stand-ins replace names, addresses, codes and ids.
+
+    One capture a line, as `replay` and `render` read them. A FILE is a body, a capture,
+    JSON Lines of either, a folder of such files, or - for standard input.
+    """
+    anonymiser = _anonymiser(key)
+    unreadable: list[CaptureError] = []
+    for name in files:
+        where: Path | Literal["-"] = "-" if name == "-" else Path(name)
+        for found in capture.find(where, talk, unreadable.append):
+            made = anonymiser.capture(found.capture)
+            click.echo(capture.dumps(made, received_at=bootstrap.now()))
+    for error in unreadable:
+        talk(error.reason)
+    if unreadable:
+        raise refuse("not every webhook could be read")
+
+
+def anonymised(original: Capture) -> Capture:
+    """Replace what is personal, with the stand-ins of the configured secret."""
+    return _anonymiser(None).capture(original)
+
+
+def _anonymiser(key: str | None) -> Anonymiser:
+    """Make one whose stand-ins nobody can try out who lacks the key.
+
+    Without one it is made of a secret that only the bridge has, so that all captures of
+    one installation go together.
+    """
+    loaded = settings()
+    secrets = (*loaded.secrets.voucherify, *loaded.secrets.inbound)
+    if key is None and not secrets:
+        raise click.UsageError("say --key, or set VOUCHERIFY_WEBHOOK_SECRET")
+    own = hmac.digest((key or secrets[0]).encode(), b"anonymise", "sha256")
+    return Anonymiser(own, TEST_SECRET)
 
 
 def _lines(report: Report, would: str) -> Iterator[str]:

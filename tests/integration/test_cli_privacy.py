@@ -155,3 +155,42 @@ def test_what_was_told_is_not_told_again_to_a_forgotten_person(run: Run) -> None
 
 def test_a_blank_name_is_a_usage_error(run: Run) -> None:
     assert "name a source id" in run("forget", " ", status=2).stderr
+
+
+def test_an_event_becomes_an_anonymous_capture(run: Run) -> None:
+    run("replay", COUPON)
+    run("events", only(run, "events"), "--capture", "--anonymous")
+    (path,) = Path("captures").iterdir()
+    text = path.read_text()
+    assert "crm-10482" not in text
+    assert "WLCM-7Qx2Lp" not in text
+    assert '"status": "stored"' in run("render", path, "--json").stdout
+
+
+def test_captures_are_printed_without_people_and_go_together(run: Run) -> None:
+    first = run("anonymise", COUPON, REFERRED).stdout
+    assert "crm-10482" not in first
+    assert len(first.splitlines()) == 2
+    alone = json.loads(run("anonymise", COUPON).stdout)
+    assert json.loads(first.splitlines()[0])["body"] == alone["body"]
+    other = json.loads(run("anonymise", COUPON, "--key", "other").stdout)
+    assert other["body"] != alone["body"]
+    Path("harmless.jsonl").write_text(first)
+    assert "1 new" in " ".join(
+        run("replay", "--dry-run", "harmless.jsonl").stderr.split()
+    )
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_printed(run: Run) -> None:
+    Path("folder").mkdir()
+    Path("folder/a.json").write_bytes(COUPON.read_bytes())
+    Path("folder/b.json").write_text("no JSON")
+    done = run("anonymise", "folder", status=1)
+    assert len(done.stdout.splitlines()) == 1
+    assert "b.json" in done.stderr
+
+
+def test_anonymous_goes_with_capture(run: Run) -> None:
+    run("replay", COUPON)
+    refused = run("events", only(run, "events"), "--anonymous", status=2)
+    assert "goes with --capture" in refused.stderr

@@ -37,6 +37,7 @@ def showing_config() -> Commands:
 
 def test_every_command_of_the_contract_is_there() -> None:
     assert set(COMMANDS) == {
+        "anonymise",
         "check",
         "deliveries",
         "demo",
