@@ -16,8 +16,9 @@ from bridge.cli.opening import opened, settings
 from bridge.cli.plans import ledger_name
 from bridge.cli.printing import counted, talk
 from bridge.errors import CaptureError
-from bridge.forgetting import Findings, Forgetting, Person, Report
+from bridge.forgetting import Findings, Forgetting, Report
 from bridge.model import Capture
+from bridge.person import Person
 
 #: Where `events --capture` writes unless it is told otherwise.
 CAPTURES = Path("captures")
