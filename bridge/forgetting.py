@@ -30,6 +30,8 @@ class Report:
     payloads: int = 0
     #: Kept as hashes until they expire.
     keys: int = 0
+    #: Of what Iterable reported.
+    reports: int = 0
     #: Events of which a worker is sending a delivery just now.
     being_sent: int = 0
     #: Events that somebody else's delivery still needs.
@@ -144,7 +146,9 @@ class Forgetting:
         Raises:
             StoreUnavailable: The database cannot be read.
         """
-        total, store = Report(), self._store
+        store, mails = self._store, findings.person.every_email
+        with store.read() as tx:
+            total = Report(reports=len(store.forgetting.reports_on(tx, (), mails)))
         for batch in _batches(findings.event_ids):
             with store.read() as tx:
                 work = self._work(tx, batch, findings.person, keep=False)
@@ -153,6 +157,7 @@ class Forgetting:
                     webhooks=store.forgetting.whole(tx, work.event_ids),
                     payloads=store.forgetting.payloads(tx, work.payloads_of),
                     keys=len(store.keys_forgotten.held_by(tx, work.own_ids)),
+                    reports=len(store.forgetting.reports_on(tx, work.own_ids, ())),
                 )
             total = total.plus(found)
         return total
@@ -163,7 +168,10 @@ class Forgetting:
         Raises:
             StoreUnavailable: The database cannot be written; what was done stands.
         """
-        total, store = Report(), self._store
+        store, mails = self._store, findings.person.every_email
+        with store.write() as tx:
+            unmatched = store.forgetting.reports_on(tx, (), mails)
+            total = Report(reports=store.forgetting.remove_reports(tx, unmatched))
         for batch in _batches(findings.event_ids):
             with store.read() as tx:
                 foreseen = self._work(tx, batch, findings.person, keep=False)
@@ -178,6 +186,9 @@ class Forgetting:
                     payloads=store.forgetting.blank_payloads(tx, work.payloads_of),
                     webhooks=store.forgetting.blank_events(tx, work.event_ids),
                     keys=len(keys),
+                    reports=store.forgetting.remove_reports(
+                        tx, store.forgetting.reports_on(tx, work.own_ids, ())
+                    ),
                 )
             if keys:
                 # Receivers look for hashes once they have noticed that there are any.

@@ -23,6 +23,11 @@ class Person:
     #: What look-up files make of the names.
     looked_up: frozenset[str] = frozenset()
 
+    @property
+    def every_email(self) -> frozenset[str]:
+        """Name the addresses asked for, and those seen beside the other names."""
+        return self.emails | self.own_emails
+
     def is_meant(self, mention: Mention) -> bool:
         """Tell whether a mention is of this person."""
         return not (
@@ -62,8 +67,7 @@ class Person:
         if customer_id in self.customer_ids:
             return True
         names = self.source_ids | self.looked_up
-        mails = self.emails | self.own_emails
-        return recipient in names or recipient.strip().lower() in mails
+        return recipient in names or recipient.strip().lower() in self.every_email
 
     def also(self, mention: Mention) -> "Person":
         """Learn the person's other names from a mention under one of these."""

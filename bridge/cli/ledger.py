@@ -21,9 +21,8 @@ from bridge.cli.frame import Command, refuse
 from bridge.cli.gates import gate_line, holding, stopped_gates
 from bridge.cli.opening import opened
 from bridge.cli.printing import counted, json_line, table, talk
-from bridge.cli.routes import demand_route
-from bridge.cli.printing import json_line, table, talk
 from bridge.cli.privacy import anonymised
+from bridge.cli.routes import demand_route
 from bridge.cli.stories import (
     NOT_KEPT,
     delivery_story,
@@ -104,14 +103,14 @@ def events(
     **filters: Any,
 ) -> None:
     """List what was received, the newest first, or show one event."""
+    is_anonymous: bool = filters.pop("is_anonymous")
+    if is_anonymous and folder is None:
+        raise click.UsageError("--anonymous goes with --capture")
     if filters.pop("is_unmatched"):
         if event_id or status or is_parked or is_ignored or folder:
             raise click.UsageError("--unmatched goes with --since and --limit only")
         _list_unmatched(**filters, as_json=as_json)
         return
-    is_anonymous: bool = filters.pop("is_anonymous")
-    if is_anonymous and folder is None:
-        raise click.UsageError("--anonymous goes with --capture")
     if event_id is None:
         if folder is not None:
             raise click.UsageError("--capture needs the ID of an event")
@@ -122,18 +121,24 @@ def events(
         }
         _list_events(statuses, EventFilter(**filters), as_json=as_json)
         return
+    event = _found(event_id)
+    if folder is None:
+        click.echo(json_line(event) if as_json else "\n".join(event_story(event)))
+    else:
+        click.echo(_write(event, Path(folder), is_anonymous=is_anonymous))
+
+
+def _found(event_id: str) -> StoredEvent:
+    """Find an event.
+
+    Raises:
+        ClickException: There is none.
+    """
     with opened() as bridge:
         event = bridge.store.ledger.event(event_id)
     if event is None:
         raise refuse(f"there is no event {event_id}")
-    if folder is not None:
-        if event.blanked_at is not None:
-            raise refuse(NOT_KEPT)
-        if is_anonymous:
-            event = replace(event, capture=anonymised(event.capture))
-        click.echo(_write(event, Path(folder)))
-        return
-    click.echo(json_line(event) if as_json else "\n".join(event_story(event)))
+    return event
 
 
 def _list_events(
@@ -195,15 +200,19 @@ def _list(
         talk(f"the newest {limit}; --limit shows more")
 
 
-def _write(event: StoredEvent, folder: Path) -> Path:
+def _write(event: StoredEvent, folder: Path, *, is_anonymous: bool) -> Path:
     """Write a capture file named after its event.
 
     Raises:
         CaptureError: It cannot be written.
+        ClickException: There is nothing left to write.
     """
+    if event.blanked_at is not None:
+        raise refuse(NOT_KEPT)
+    written = anonymised(event.capture) if is_anonymous else event.capture
     try:
         return capture.write(
-            folder, event.capture, received_at=event.received_at, name=event.id
+            folder, written, received_at=event.received_at, name=event.id
         )
     except OSError as error:
         raise CaptureError(f"{folder}: cannot be written: {error.strerror}") from error

@@ -115,6 +115,7 @@ def _lines(report: Report, would: str) -> Iterator[str]:
         f"{report.keys:8} keys {would} kept as hashes until they expire, so that "
         "nothing is told again"
     )
+    yield f"{report.reports:8} reports of Iterable {would} removed"
     if report.being_sent:
         count = counted(report.being_sent, "webhook", "webhooks")
         yield f"{count}: a delivery is being sent just now"

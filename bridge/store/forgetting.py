@@ -4,12 +4,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Select,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bridge.model import Cause, DeliveryStatus, EventStatus, next_status
 from bridge.store.database import AnyRow, Tx
 from bridge.store.keys_forgotten import hashed
-from bridge.store.schema import CHUNK, attempts, deliveries, events
+from bridge.store.schema import CHUNK, attempts, deliveries, events, reports
+from bridge.store.sendings import digest
 
 FORGOTTEN = "forgotten at the person's request"
 #: Events read in one look.
@@ -47,6 +57,11 @@ _BLANK_PAYLOADS = (
     .where(attempts.c.delivery_id.in_(_wanted), attempts.c.payload.is_not(None))
     .values(payload=None)
 )
+_REPORTS = select(reports.c.id).where(reports.c.delivery_id.in_(_wanted))
+_UNMATCHED = select(reports.c.id).where(
+    reports.c.person.in_(_wanted), reports.c.delivery_id.is_(None)
+)
+_REMOVE_REPORTS = delete(reports).where(reports.c.id.in_(_wanted))
 _EMPTY = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("forgotten"))
@@ -161,6 +176,22 @@ def blank_events(tx: Tx, event_ids: Sequence[str]) -> int:
     )
     blanked = _BLANK.values(body=b"", headers={}, blanked_at=tx.now)
     return tx.connection.execute(blanked, wanted).rowcount
+
+
+def reports_on(tx: Tx, delivery_ids: Sequence[str], emails: Iterable[str]) -> list[str]:
+    """List what Iterable reported of deliveries, or of addresses and no delivery."""
+    persons = [digest(one) for one in emails]
+    return [
+        *(row.id for row in _chunked(tx, _REPORTS, delivery_ids)),
+        *(row.id for row in _chunked(tx, _UNMATCHED, filter(None, persons))),
+    ]
+
+
+def remove_reports(tx: Tx, ids: Sequence[str]) -> int:
+    """Remove reports; count them."""
+    if not ids:
+        return 0
+    return tx.connection.execute(_REMOVE_REPORTS, {"wanted": list(ids)}).rowcount
 
 
 def empty(tx: Tx, several: Sequence[Share]) -> None:

@@ -129,7 +129,7 @@ def test_forgetting_again_finds_nothing(run: Run) -> None:
     run("replay", SAMPLES)
     run("forget", "crm-10482", "--yes")
     again = run("forget", "crm-10482", "--yes")
-    assert [line.split()[0] for line in again.stdout.splitlines()] == ["0"] * 4
+    assert [line.split()[0] for line in again.stdout.splitlines()] == ["0"] * 5
     assert "0 of them" in again.stdout
 
 

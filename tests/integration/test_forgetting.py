@@ -16,8 +16,11 @@ from bridge.model import (
     Claim,
     DeliveryStatus,
     EventStatus,
+    Match,
     NewDelivery,
+    News,
 )
+from bridge.model import Report as Reported
 from bridge.store import Store, Story
 
 pytestmark = pytest.mark.integration
@@ -211,3 +214,28 @@ def test_no_key_is_left_in_plain_words(
         kept = tx.connection.exec_driver_sql("SELECT route, key FROM keys").all()
     assert [one.route for one in kept] == [""]
     assert "pub" not in kept[0].key
+
+
+def test_what_iterable_reported_of_the_person_is_removed(
+    store: Store, came: Came, forget: Callable[..., Report]
+) -> None:
+    hers = came(ANA)
+    with store.write() as tx:
+        for number, (delivery_id, email) in enumerate(
+            [(hers.id, None), (None, "ana@shop.example"), (None, "leo@shop.example")]
+        ):
+            reported = Reported(
+                identity=f"m{number}:emailSend",
+                event_name="emailSend",
+                news=News.SENT,
+                reason=None,
+                message_id=f"m{number}",
+                campaign_id=1,
+                occurred_at=None,
+                email=email,
+            )
+            match = None if delivery_id is None else Match.BRIDGE_ID
+            assert store.reports.keep(tx, reported, delivery_id, match)
+    assert forget("ana-1").reports == 2
+    left, count = store.ledger.unmatched(9, None)
+    assert ([one.message_id for one in left], count) == (["m2"], 1)
