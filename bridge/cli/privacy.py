@@ -16,7 +16,7 @@ from bridge.cli.opening import opened, settings
 from bridge.cli.plans import ledger_name
 from bridge.cli.printing import counted, talk
 from bridge.errors import CaptureError
-from bridge.forgetting import Findings, Forgetting, Report
+from bridge.forgetting import Finder, Findings, Forgetting, Report
 from bridge.model import Capture
 from bridge.person import Person
 
@@ -41,12 +41,12 @@ def forget(name: str, *, is_sure: bool) -> None:
     if not name.strip():
         raise click.UsageError("name a source id or an e-mail address")
     with opened() as bridge:
-        forgetting = Forgetting(bridge.store, bridge.config.routes, time.sleep)
+        forgetting = Forgetting(bridge.store, time.sleep)
         talk(f"ledger    {ledger_name(bridge.config.database_url)}")
-        findings = forgetting.find(name)
+        findings = Finder(bridge.store, bridge.config.routes).find(name)
         plan = forgetting.plan(findings)
         talk("\n".join(_lines(plan, "would be")))
-        if findings.event_ids and not is_sure:
+        if plan != Report() and not is_sure:
             raise refuse("nothing done; add --yes to do what the plan says")
         report = forgetting.forget(findings)
     click.echo("\n".join(_lines(report, "were")))

@@ -20,7 +20,7 @@ from bridge.store.schema import CHUNK, keys
 NO_ROUTE = ""
 #: For so many seconds a process may not have noticed the first such key of all; the
 #: plain key must stay as long.
-NOTICED_WITHIN = 1.0
+NOTICED_WITHIN = 0.25
 
 _ANY = select(exists().where(keys.c.route == NO_ROUTE))
 _FIND = select(keys.c.key, keys.c.delivery_id).where(

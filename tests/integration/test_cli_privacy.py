@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli import main
+from bridge.model import News, Report
 from bridge.resources import example_config, samples
 from bridge.store import Store, open_store
 
@@ -109,6 +110,28 @@ def test_forgetting_shows_its_plan_and_waits_for_yes(run: Run) -> None:
     assert "1 of them would be waiting" in plan.stderr
     assert "add --yes" in plan.stderr
     assert "crm-10482" in run("deliveries").stdout
+
+
+def test_what_only_iterable_reported_waits_for_yes_as_well(
+    run: Run, database: str
+) -> None:
+    reported = Report(
+        identity="m1:emailSend",
+        event_name="emailSend",
+        news=News.SENT,
+        reason=None,
+        message_id="m1",
+        campaign_id=1,
+        occurred_at=None,
+        email="ana@shop.example",
+    )
+    run("migrate")
+    with closing(open_store(database)) as store, store.write() as tx:
+        assert store.reports.keep(tx, reported, None, None)
+    plan = run("forget", "ana@shop.example", status=1)
+    assert "1 reports of Iterable would be removed" in plan.stderr
+    done = run("forget", "ana@shop.example", "--yes")
+    assert "1 reports of Iterable were removed" in done.stdout
 
 
 def test_a_forgotten_person_is_in_no_answer_and_no_byte_of_the_file(

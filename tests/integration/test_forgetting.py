@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.config import Condition, Lookup, Route
-from bridge.forgetting import Forgetting, Report
+from bridge.forgetting import Finder, Forgetting, Report
 from bridge.model import (
     Arrival,
     Capture,
@@ -50,8 +50,8 @@ def came(
 @pytest.fixture
 def forget(store: Store) -> Callable[..., Report]:
     def forgotten(name: str, *routes: Route) -> Report:
-        forgetting = Forgetting(store, routes, lambda _: None)
-        findings = forgetting.find(name)
+        forgetting = Forgetting(store, lambda _: None)
+        findings = Finder(store, routes).find(name)
         plan = forgetting.plan(findings)
         done = forgetting.forget(findings)
         assert done == plan, "the plan says what will be done"
