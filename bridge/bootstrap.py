@@ -20,11 +20,13 @@ from bridge.http import Http
 from bridge.intake import Intake
 from bridge.iterable import Client
 from bridge.lookout import Lookout
+from bridge.model import Claim
 from bridge.publications import MAX_REPLY_BYTES, Api
-from bridge.rendering import Templates
+from bridge.rendering import Payload, Templates
 from bridge.retention import Retention
 from bridge.senders import Senders
 from bridge.store import Figures, Store, new_id, open_store
+from bridge.verification import Verifier
 from bridge.worker import Coordinator
 
 #: One call to Voucherify's API, whose pages may be long.
@@ -98,12 +100,20 @@ def _alerting(config: Config, store: Store) -> Callable[[Figures | None], None] 
     return Watch(config, store, Channel(config.alerts.url).say).update
 
 
+def _render(dispatch: Dispatch, claim: Claim) -> bytes | None:
+    """Show what an attempt would send."""
+    prepared = dispatch.prepare(claim)
+    return prepared.body if isinstance(prepared, Payload) else None
+
+
 def deliver(config: Config, *, threads: int, stop: Event) -> None:
     """Deliver until told to stop: the whole life of a delivering process."""
     bridge = build(config)
     rng: Random = SystemRandom()
-    dispatch = Dispatch(config, templates(config), client(config, threads), rng, now)
-    senders = Senders(dispatch, threads, stop)
+    iterable = client(config, threads)
+    dispatch = Dispatch(config, templates(config), iterable, rng, now)
+    verifier = Verifier(config, bridge.store, iterable, partial(_render, dispatch))
+    senders = Senders(dispatch, threads, stop, verifier)
     coordinator = Coordinator(
         config, bridge.store, senders=senders, threads=threads, stop=stop
     )

@@ -163,9 +163,11 @@ def unusable(claim: Claim, reason: str) -> Result:
     return _result(claim, Cause.UNUSABLE, reason)
 
 
-def unsent(claim: Claim, *, delay: timedelta | None = None) -> Result:
+def unsent(
+    claim: Claim, *, delay: timedelta | None = None, reason: str | None = None
+) -> Result:
     """Give a delivery back untouched; it stays first in its lane."""
-    return _result(claim, Cause.UNSENT, None, delay=delay)
+    return _result(claim, Cause.UNSENT, reason, delay=delay)
 
 
 def failed(claim: Claim, error: Exception, *, delay: timedelta) -> Result:

@@ -59,12 +59,14 @@ class Gatekeeper:
         """Close a gate again behind the one delivery that may pass."""
         self._gates.defer_probe(tx, gate.name, gate.reason, PROBE_EVERY)
 
-    def apply(self, tx: Tx, results: Sequence[Result | Probed]) -> None:
-        """Move the gates as attempts and probes ask."""
+    def take_answers(self, tx: Tx, answers: Sequence[Probed]) -> None:
+        """Let one delivery through where a probe went well."""
+        for answer in answers:
+            self._take_answer(tx, answer)
+
+    def apply(self, tx: Tx, results: Sequence[Result]) -> None:
+        """Move the gates as attempts ask."""
         for result in results:
-            if isinstance(result, Probed):
-                self._take_answer(tx, result)
-                continue
             if result.pause is not None:
                 self._gates.pause_destination(tx, result.pause)
             if result.closes is not None:

@@ -17,6 +17,8 @@ MAX_RETRY_AFTER = timedelta(minutes=15)
 RESEND_DELAY = timedelta(seconds=1)
 #: Between two probes of a closed gate.
 PROBE_EVERY = timedelta(minutes=5)
+#: Unknown outcomes in a row that speak of an outage, not of their messages.
+NARROW_AFTER = 5
 #: 2 to this is beyond any cap; more would overflow after a few hundred attempts.
 _MAX_DOUBLINGS = 32
 
@@ -94,10 +96,10 @@ def backoff(attempts: int, rng: Random) -> timedelta:
 
 
 def doubt(policy: str, doubts: int) -> Decision:
-    """Decide about a delivery of which nobody knows whether it was sent.
+    """Decide about a delivery of which nobody knows whether it was sent, unchecked.
 
     Args:
-        policy: The route's `in_doubt`.
+        policy: The route's `in_doubt`, `resend` or `hold`.
         doubts: Unknown outcomes so far, this one included.
     """
     if policy == "resend" and doubts <= 1:
@@ -108,8 +110,6 @@ def doubt(policy: str, doubts: int) -> Decision:
         )
     if policy == "resend":
         reason = "sent perhaps, more than once; sent again only by hand"
-    elif policy == "verify":
-        reason = "sent perhaps; the check against Iterable is not available yet"
     else:
         reason = "sent perhaps; held, as its route says"
     return Decision(cause=Cause.POLICY_HOLD, delay=None, reason=reason)

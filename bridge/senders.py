@@ -10,10 +10,13 @@ from threading import Condition, Event, Lock, Thread
 from typing import TypeVar
 
 from bridge import log as logs
+from bridge.accounting import target_of
 from bridge.dispatch import Dispatch, Result, abandoned, failed, unsent
 from bridge.gatekeeper import Probe, Probed
-from bridge.model import Blame, Claim
+from bridge.model import Blame, Cause, Claim
 from bridge.rendering import Payload
+from bridge.retry import NARROW_AFTER
+from bridge.verification import Check, Checked, Doubted, Verifier
 
 T = TypeVar("T")
 
@@ -24,6 +27,10 @@ AFTER_BUG = timedelta(minutes=1)
 #: How late a call may start, in seconds; grows where lateness is the rule.
 LATE = 0.05
 LATEST = 1.0
+#: Before a delivery is looked at again that waits for a doubt about another.
+NEIGHBOUR = timedelta(seconds=1)
+#: Wait before a check is made again over which the program stumbled.
+AFTER_CHECK = timedelta(minutes=1)
 #: Stands for every route where routes are named that must not send.
 ALL = ""
 
@@ -49,17 +56,17 @@ class _Returns:
     """
 
     def __init__(self) -> None:
-        self._results: list[Result | Probed] = []
+        self._results: list[Result | Probed | Checked] = []
         self._least = 1
         self._changed = Condition(Lock())
 
-    def put(self, result: Result | Probed) -> None:
+    def put(self, result: Result | Probed | Checked) -> None:
         with self._changed:
             self._results.append(result)
             if len(self._results) >= self._least:
                 self._changed.notify()
 
-    def take(self, timeout: float, least: int) -> list[Result | Probed]:
+    def take(self, timeout: float, least: int) -> list[Result | Probed | Checked]:
         with self._changed:
             self._least = least
             self._changed.wait_for(lambda: len(self._results) >= least, timeout)
@@ -74,12 +81,16 @@ class Senders:
         dispatch: Makes the attempts.
         threads: How many calls may be open at once.
         stop: Set when no further call may start.
+        verifier: Makes the checks.
     """
 
-    def __init__(self, dispatch: Dispatch, threads: int, stop: Event) -> None:
+    def __init__(
+        self, dispatch: Dispatch, threads: int, stop: Event, verifier: Verifier
+    ) -> None:
         self._dispatch = dispatch
+        self._verifier = verifier
         self._stop = stop
-        self._tasks: SimpleQueue[Task | Probe] = SimpleQueue()
+        self._tasks: SimpleQueue[Task | Probe | Check] = SimpleQueue()
         self._results = _Returns()
         #: Held while a payload is made: the threads would only fight for the
         #: interpreter, and each hand-over costs as much as a part of the work.
@@ -90,6 +101,11 @@ class Senders:
         self._late = (LATE, 0.0)
         #: Routes that must not send; renewed by the coordinator every round.
         self.shut: frozenset[str] = frozenset()
+        #: Whom and what doubts are about; renewed likewise.
+        self.doubted: Doubted = {}
+        #: Unknown outcomes in a row.
+        self._unknown = 0
+        self._counting = Lock()
         self._threads = [
             Thread(target=self._serve, name=f"sender-{number}", daemon=True)
             for number in range(threads)
@@ -102,11 +118,13 @@ class Senders:
         """Whether every thread still works."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def submit(self, task: Task | Probe) -> None:
-        """Queue a claim or a probe behind those that are there."""
+    def submit(self, task: Task | Probe | Check) -> None:
+        """Queue a claim, a probe or a check behind those that are there."""
         self._tasks.put(task)
 
-    def results(self, timeout: float, least: int = 1) -> list[Result | Probed]:
+    def results(
+        self, timeout: float, least: int = 1
+    ) -> list[Result | Probed | Checked]:
         """Take what has come back.
 
         Args:
@@ -130,6 +148,8 @@ class Senders:
                 ready = self._guarded(task, partial(self._prepare, task))
             if isinstance(task, Probe):
                 result = self._guarded(task, partial(self._ask, task))
+            elif isinstance(task, Check):
+                result = self._guarded(task, partial(self._check, task))
             elif isinstance(ready, Payload):
                 result = self._guarded(task, partial(self._send, task, ready))
             else:
@@ -139,7 +159,9 @@ class Senders:
             if result is not None:
                 self._results.put(result)
 
-    def _guarded(self, task: Task | Probe, step: Callable[[], T]) -> T | Result | None:
+    def _guarded(
+        self, task: Task | Probe | Check, step: Callable[[], T]
+    ) -> T | Result | Checked | None:
         """Take a step; a bug costs one delivery's time, not the queue."""
         try:
             return step()
@@ -148,11 +170,33 @@ class Senders:
             if isinstance(task, Probe):
                 log.exception("probe.failed", gate=task.gate)
                 return None
+            if isinstance(task, Check):
+                log.exception("check.failed", delivery_id=task.doubt.delivery_id)
+                return Checked(doubt=task.doubt, delay=AFTER_CHECK)
             log.exception("delivery.failed", delivery_id=task.claim.delivery_id)
             return self._stumbled(task.claim, error)
 
-    def _prepare(self, task: Task | Probe) -> Payload | Result | None:
-        return None if isinstance(task, Probe) else self._dispatch.prepare(task.claim)
+    def _prepare(self, task: Task | Probe | Check) -> Payload | Result | None:
+        if not isinstance(task, Task):
+            return None
+        payload = self._dispatch.prepare(task.claim)
+        if self.doubted and isinstance(payload, Payload) and self._is_doubted(payload):
+            reason = "waits: another message to this person is in doubt"
+            return unsent(task.claim, delay=NEIGHBOUR, reason=reason)
+        return payload
+
+    def _is_doubted(self, payload: Payload) -> bool:
+        """Tell whether somebody may have been sent the like of this already."""
+        target = target_of(payload.body)
+        if target is None:
+            return False
+        campaigns = self.doubted.get(target.person.name, frozenset())
+        return target.campaign_id in campaigns or None in campaigns
+
+    def _check(self, check: Check) -> Checked:
+        if self._stop.wait(max(0.0, check.slot - time.monotonic())):
+            return Checked(doubt=check.doubt)
+        return self._verifier.check(check.doubt)
 
     def _ask(self, probe: Probe) -> Probed:
         outcome = self._dispatch.probe(probe.campaign_id)
@@ -193,12 +237,30 @@ class Senders:
         self._open[delivery_id] = payload.body
         result = self._dispatch.send(task.claim, payload)
         # Tell the neighbours now; the gate itself moves with the next round.
+        self._note(result, payload)
         if result.pause is not None or result.closes is Blame.DESTINATION:
             self.shut |= {ALL}
         elif result.closes is Blame.ROUTE:
             self.shut |= {task.claim.route}
         del self._open[delivery_id]
         return result
+
+    def _note(self, result: Result, payload: Payload) -> None:
+        """Let no neighbour start that a doubt concerns, nor anybody in an outage."""
+        if result.settlement.cause is not Cause.OUTCOME_UNKNOWN:
+            if self._unknown:
+                self._unknown = 0
+            return
+        with self._counting:
+            self._unknown += 1
+            if self._unknown >= NARROW_AFTER:
+                self.shut |= {ALL}
+            target = target_of(payload.body)
+            if target is not None:
+                name = target.person.name
+                known = self.doubted.get(name, frozenset())
+                about = frozenset({target.campaign_id})
+                self.doubted = {**self.doubted, name: known | about}
 
     def _stumbled(self, claim: Claim, error: Exception) -> Result:
         payload = self._open.pop(claim.delivery_id, None)

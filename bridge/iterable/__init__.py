@@ -6,6 +6,14 @@ It keeps status, code, keys of `params` and the request id of an answer. The tex
 
 from bridge.iterable.classification import classify
 from bridge.iterable.client import Client
+from bridge.iterable.readback import SentMessages
 from bridge.iterable.reports import means, named_event, read_report
 
-__all__ = ["Client", "classify", "means", "named_event", "read_report"]
+__all__ = [
+    "Client",
+    "SentMessages",
+    "classify",
+    "means",
+    "named_event",
+    "read_report",
+]

@@ -70,7 +70,7 @@ class Answer:
         if match is not None:
             is_absurd = match["absurd"] is not None
             return MAX_RETRY_AFTER if is_absurd else _capped(int(text))
-        until, now = _date(text), _date(self.headers.get("date", ""))
+        until, now = date_of(text), date_of(self.headers.get("date", ""))
         if until is None or now is None:
             return None
         return min(until - now, MAX_RETRY_AFTER)
@@ -113,7 +113,8 @@ def _capped(seconds: float) -> timedelta:
     return timedelta(seconds=min(seconds, MAX_RETRY_AFTER.total_seconds()))
 
 
-def _date(text: str) -> datetime | None:
+def date_of(text: str) -> datetime | None:
+    """Read a date as headers have it; None where it is none."""
     try:
         date = parsedate_to_datetime(text)
         # "-0000" gives a naive one.

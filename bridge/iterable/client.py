@@ -1,13 +1,15 @@
 """The calls to Iterable: one send, and the cheap questions about key and campaign."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from bridge.errors import ConfigError, Problem, TransportError
 from bridge.http import Http, prepare, with_body
 from bridge.iterable.answer import read
 from bridge.iterable.classification import classify
-from bridge.model import ENDPOINTS, Blame, Classification, Json, Outcome
+from bridge.iterable.readback import PATH, SentMessages, question, sent_messages
+from bridge.model import ENDPOINTS, Blame, Classification, Json, Outcome, Recipient
 
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
@@ -79,6 +81,18 @@ class Client:
             reason=f"campaign {campaign_id} {_WORDS[problem]}",
             blame=Blame.ROUTE,
         )
+
+    def sent_messages(
+        self, person: Recipient, campaign_ids: Collection[int], since: datetime
+    ) -> SentMessages:
+        """Ask what a person was sent through campaigns since a time."""
+        path = question(person, campaign_ids, since)
+        try:
+            request = prepare("GET", f"{self._base_url}{path}", self._headers)
+            reply = self._http.call(request)
+        except TransportError as error:
+            return SentMessages(outcome=classify(f"GET {PATH}", None, error))
+        return sent_messages(reply, campaign_ids)
 
     def check_campaign(self, campaign_id: int, endpoint: str) -> str | None:
         """Tell whether a campaign fits a route.

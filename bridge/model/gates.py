@@ -31,3 +31,6 @@ class Gate:
     #: True where Iterable takes messages and then skips them: only its report of one
     #: sent opens the gate.
     awaits_proof: bool = False
+    #: Above 0 while the destination lets one through at a time: 1, and 1 for each lone
+    #: send in a row whose outcome is unknown too.
+    narrow: int = 0

@@ -61,6 +61,8 @@ class Rule:
     #: Matching calls let through before, and calls to strike; None for all to come.
     skip: int = 0
     times: int | None = 1
+    #: Strikes one matching call in so many.
+    one_in: int = 1
     answer: Answer | None = None
     #: Whether a message goes out; None: as the answer says.
     accepts: bool | None = None
@@ -128,12 +130,11 @@ class Rules:
         return None
 
     def _count_off(self, index: int, rule: Rule) -> None:
-        if rule.times is None:
-            return
-        if rule.times > 1:
-            self._rules[index] = replace(rule, times=rule.times - 1)
-        else:
+        if rule.times == 1:
             del self._rules[index]
+            return
+        times = None if rule.times is None else rule.times - 1
+        self._rules[index] = replace(rule, times=times, skip=rule.one_in - 1)
 
 
 #: What a rule may be told in JSON, and as what.
@@ -143,6 +144,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "campaign": (int,),
     "skip": (int,),
     "times": (int, type(None)),
+    "one_in": (int,),
     "accepts": (bool,),
     "becomes": (str,),
     "delay_before": (int, float),
@@ -234,6 +236,8 @@ def _check(settings: Mapping[str, Json]) -> None:
             raise ValueError(f"{name} is of the wrong kind")
     if settings.get("reset", "mid") not in get_args(Reset):
         raise ValueError(f"reset must be one of {', '.join(get_args(Reset))}")
+    if settings.get("one_in", 1) < 1:
+        raise ValueError("one_in must be 1 or more")
     if settings.get("status", 200) not in _STATUSES:
         raise ValueError("status must be from 200 to 599")
 

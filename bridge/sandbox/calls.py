@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -127,7 +127,10 @@ class Inbox:
     """
 
     def __init__(self, keep: int = 100_000) -> None:
-        self._calls: deque[Received] = deque(maxlen=keep)
+        self._keep = keep
+        self._calls: deque[Received] = deque()
+        #: The same by whom they are about, as `name_of` writes it.
+        self._by_user: dict[str, deque[Received]] = {}
         self._number = 0
         self._lock = Lock()
 
@@ -138,20 +141,34 @@ class Inbox:
         user, campaign = call.user, call.campaign
         with self._lock:
             self._number += 1
-            self._calls.append(
-                Received(
-                    number=self._number,
-                    at=at,
-                    method=call.method,
-                    path=call.path,
-                    query=call.query,
-                    raw=call.body,
-                    status=status,
-                    user=user,
-                    campaign=campaign,
-                    due=due,
-                )
+            received = Received(
+                number=self._number,
+                at=at,
+                method=call.method,
+                path=call.path,
+                query=call.query,
+                raw=call.body,
+                status=status,
+                user=user,
+                campaign=campaign,
+                due=due,
             )
+            self._calls.append(received)
+            self._by_user.setdefault(name_of(user), deque()).append(received)
+            if len(self._calls) > self._keep:
+                self._forget(self._calls.popleft())
+
+    def _forget(self, oldest: Received) -> None:
+        name = name_of(oldest.user)
+        self._by_user[name].popleft()
+        if not self._by_user[name]:
+            del self._by_user[name]
+
+    def about(self, names: Iterable[str]) -> list[Received]:
+        """List the calls about a person, by any of these names, oldest first."""
+        with self._lock:
+            found = [one for name in names for one in self._by_user.get(name, ())]
+        return sorted(found, key=lambda one: one.number)
 
     def calls(self, *, since: int = 0) -> list[Received]:
         """List the calls whose number is above `since`."""
@@ -165,3 +182,10 @@ class Inbox:
         """Forget them all."""
         with self._lock:
             self._calls.clear()
+            self._by_user.clear()
+
+
+def name_of(user: str | None) -> str:
+    """Make names comparable: of an address, Iterable ignores the case."""
+    text = user or ""
+    return text.lower() if "@" in text else text

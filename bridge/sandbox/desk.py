@@ -32,7 +32,7 @@ class Desk:
         self._inbox = inbox
         self._now = now
         self.reporter: Reporter | None = None
-        self._reads = Reads(project, inbox.calls)
+        self._reads = Reads(project, inbox.about)
         self._control = Control(rules, inbox)
 
     def serve(self, call: Call, line: Line) -> bool:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import formatdate
 from urllib.parse import unquote
 
 from bridge.model import Json
 from bridge.sandbox.answers import Answer, answer, refusal
-from bridge.sandbox.calls import Call, Received
+from bridge.sandbox.calls import Call, Received, name_of
 from bridge.sandbox.project import MEDIA, Campaign, Project
 
 #: What a path that does not exist gets: a page, not JSON.
@@ -30,11 +32,13 @@ class Reads:
 
     Args:
         project: Whose campaigns and users.
-        received: Lists the calls that came, oldest first.
+        received: Lists the calls about a person, oldest first.
     """
 
     def __init__(
-        self, project: Project, received: Callable[[], Iterable[Received]]
+        self,
+        project: Project,
+        received: Callable[[Iterable[str]], Iterable[Received]],
     ) -> None:
         self._project = project
         self._received = received
@@ -97,10 +101,9 @@ class Reads:
         begin, end = _moment(call, "startDateTime"), _moment(call, "endDateTime")
         found = [
             _message(one)
-            for one in self._received()
+            for one in self._received(names)
             if one.due is not None
             and one.due <= now
-            and _name(one.user or "") in names
             and (not wanted or str(one.campaign) in wanted)
             and medium in ("", MEDIA.get(one.path, "").lower())
             # Iterable shows whole seconds, so whole seconds are compared.
@@ -108,7 +111,9 @@ class Reads:
             and (end is None or int(one.due) <= end)
         ]
         limit = _number(call, "limit", 10, 1000)
-        return answer(200, {"messages": found[::-1][:limit]})
+        shown = answer(200, {"messages": found[::-1][:limit]})
+        # Who asks about times has to know by which clock.
+        return replace(shown, headers={"date": formatdate(now, usegmt=True)})
 
     def _names(self, call: Call) -> set[str]:
         """List every name under which the user may have been sent to."""
@@ -119,12 +124,7 @@ class Reads:
             other = self._project.user_id(address)
         else:
             raise ParameterError("userId")
-        return {_name(one) for one in (user_id, address, other) if one}
-
-
-def _name(text: str) -> str:
-    """Make names comparable: of an address, Iterable ignores the case."""
-    return text.lower() if "@" in text else text
+        return {name_of(one) for one in (user_id, address, other) if one}
 
 
 def _text(call: Call, name: str) -> str | None:

@@ -3,6 +3,7 @@
 The only package that knows SQLAlchemy; no error of its or a driver's leaves here.
 """
 
+from bridge.store.aging import DESTINATION
 from bridge.store.alarms import Alarm, Alarms
 from bridge.store.answers import (
     DeliveryFilter,
@@ -17,23 +18,26 @@ from bridge.store.commits import Commits
 from bridge.store.database import Tx
 from bridge.store.doubts import Doubt
 from bridge.store.figures import Figures
-from bridge.store.gates import DESTINATION, Gates, gate_of
+from bridge.store.gates import Gates, gate_of
 from bridge.store.grouping import Ticket
 from bridge.store.ledger import Ledger
 from bridge.store.queue import Queue
 from bridge.store.reports import Reports, Standing
 from bridge.store.schema import new_id
 from bridge.store.sendings import Sending, Sendings
+from bridge.store.siblings import Call, Doubted, Sibling
 from bridge.store.store import Store, open_store
 
 __all__ = [
     "DESTINATION",
     "Alarm",
     "Alarms",
+    "Call",
     "Commits",
     "DeliveryFilter",
     "DeliveryRow",
     "Doubt",
+    "Doubted",
     "EventFilter",
     "EventRow",
     "Figures",
@@ -44,6 +48,7 @@ __all__ = [
     "Reports",
     "Sending",
     "Sendings",
+    "Sibling",
     "Standing",
     "Store",
     "StoredEvent",

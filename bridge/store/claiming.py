@@ -57,6 +57,19 @@ def claim(
     return sorted(claims, key=lambda claim: claim.delivery_id)
 
 
+def as_claim(tx: Tx, delivery_id: str) -> Claim | None:
+    """Show a delivery as its next claim would, to see what an attempt would send.
+
+    Nothing is claimed: no token holds it.
+    """
+    found = select(deliveries).where(deliveries.c.id == delivery_id)
+    row = tx.connection.execute(found).first()
+    if row is None:
+        return None
+    event = tx.connection.execute(_bodies(1), {"id_0": row.event_id}).first()
+    return None if event is None else _claim(row, event, "", tx.now)
+
+
 @lru_cache(maxsize=64)
 def _claiming(count: int) -> Update:
     """Make the claim for so many routes.

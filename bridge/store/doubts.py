@@ -1,9 +1,10 @@
 """Deliveries in doubt: what puts them there without a word, and what ends it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Integer, bindparam, func, select, update
 
 from bridge.model import Cause, DeliveryStatus, Lane, next_status
 from bridge.store.database import Tx
@@ -24,8 +25,16 @@ class Doubt:
     delivery_id: str
     token: str
     route: str
+    endpoint: str
+    recipient: str
     #: Unknown outcomes since the count last began.
     doubts: int
+    #: Attempts over its whole life: a decision is about the doubt after this one.
+    number: int
+    #: Start of the age that `retry.max_age` limits.
+    aging_since: datetime
+    #: When the doubt began, or was last looked into in vain.
+    since: datetime
 
 
 _EXPIRED = (
@@ -58,21 +67,37 @@ _EXPIRE = (
         doubts=deliveries.c.doubts + 1,
     )
 )
+_DOUBTED = select(
+    deliveries.c.id.label("delivery_id"),
+    func.coalesce(deliveries.c.token, "").label("token"),
+    deliveries.c.route,
+    deliveries.c.endpoint,
+    deliveries.c.recipient,
+    deliveries.c.doubts,
+    deliveries.c.number,
+    deliveries.c.aging_since,
+    deliveries.c.updated_at.label("since"),
+).where(deliveries.c.status == _IN_DOUBT)
 _DOUBTFUL = (
-    select(deliveries.c.id, deliveries.c.token, deliveries.c.route, deliveries.c.doubts)
-    .where(
-        deliveries.c.status == _IN_DOUBT,
+    _DOUBTED.where(
         deliveries.c.due_at <= bindparam("now"),
     )
     .order_by(deliveries.c.due_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
+_POSTPONE = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("postponed"), deliveries.c.status == _IN_DOUBT)
+    .values(due_at=bindparam("to_due"))
+)
 _DECIDE = (
     update(deliveries)
     .where(
         deliveries.c.id == bindparam("decided"),
         deliveries.c.status == _IN_DOUBT,
+        func.coalesce(bindparam("after", type_=Integer), deliveries.c.number)
+        == deliveries.c.number,
     )
     .values(
         status=bindparam("to_status"),
@@ -131,15 +156,14 @@ def expire_leases(tx: Tx, patience: timedelta = timedelta(0)) -> list[str]:
 def doubtful(tx: Tx, limit: int) -> list[Doubt]:
     """List deliveries in doubt that are due for a decision, longest due first."""
     rows = tx.connection.execute(_DOUBTFUL, {"now": tx.now, "most": limit})
-    return [
-        Doubt(
-            delivery_id=row.id,
-            token=row.token or "",
-            route=row.route,
-            doubts=row.doubts,
-        )
-        for row in rows
-    ]
+    return [Doubt(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's own name
+
+
+def postpone(tx: Tx, delivery_ids: Sequence[str], delay: timedelta) -> None:
+    """Look at doubts again later; nothing else about them changes."""
+    if delivery_ids:
+        rows = [{"postponed": one, "to_due": tx.now + delay} for one in delivery_ids]
+        tx.connection.execute(_POSTPONE, rows)
 
 
 def decide_doubt(
@@ -148,6 +172,7 @@ def decide_doubt(
     cause: Cause,
     delay: timedelta | None,
     reason: str | None,
+    number: int | None = None,
 ) -> bool:
     """Decide on a delivery in doubt; False when it no longer is.
 
@@ -157,6 +182,7 @@ def decide_doubt(
         cause: A cause that may strike in doubt.
         delay: Wait before the next send or check; None for none.
         reason: In plain words.
+        number: The attempt about which this was found out; None for whichever it is.
 
     Raises:
         TransitionError: The cause has no place in doubt.
@@ -168,6 +194,7 @@ def decide_doubt(
         _DECIDE,
         {
             "decided": delivery_id,
+            "after": number,
             "to_status": status.value,
             "to_due": due,
             "why": reason,

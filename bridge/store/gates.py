@@ -5,19 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, select, update
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.model import Gate, GateState
-from bridge.store.columns import Span, Utc
+from bridge.store.aging import DESTINATION, ROUTE, make_younger
 from bridge.store.database import AnyRow, Tx
 from bridge.store.prepared import Prepared
-from bridge.store.schema import deliveries, gates
+from bridge.store.schema import gates
 
-#: Name of the destination's gate.
-DESTINATION = "destination"
-#: What a route's gate is called before the route's name.
-ROUTE = "route:"
 #: Nobody reserves slots further ahead, nor pauses for longer.
 _FURTHEST_SLOT = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(minutes=16)
@@ -152,7 +148,7 @@ class Gates:
                 "awaits_proof": False,
             },
         )
-        _make_younger(tx, name, closed_at, self.read(tx))
+        make_younger(tx, name, closed_at, self.read(tx))
         return True
 
     def rename(self, tx: Tx, route: str, formerly: Sequence[str]) -> None:
@@ -178,6 +174,7 @@ class Gates:
         rate: float,
         horizon: timedelta,
         among: Mapping[str, Gate] | None = None,
+        name: str = DESTINATION,
     ) -> int:
         """Count the sends that fit between now and the horizon at so many a second.
 
@@ -186,8 +183,9 @@ class Gates:
             rate: Sends a second.
             horizon: How far ahead to look.
             among: The gates, where this transaction has read them already.
+            name: Which gate's slots.
         """
-        wait = self._next_slot(tx, among) - tx.now
+        wait = self._next_slot(tx, name, among) - tx.now
         if wait > horizon:
             return 0
         return math.floor((horizon - wait).total_seconds() * rate) + 1
@@ -198,6 +196,7 @@ class Gates:
         count: int,
         rate: float,
         among: Mapping[str, Gate] | None = None,
+        name: str = DESTINATION,
     ) -> list[timedelta]:
         """Reserve send slots, evenly spaced at so many a second.
 
@@ -209,24 +208,32 @@ class Gates:
         """
         if count < 1:
             return []
-        start = self._next_slot(tx, among)
+        start = self._next_slot(tx, name, among)
         interval = timedelta(seconds=1) / rate
-        row = {"name": DESTINATION, "next_slot_at": start + count * interval}
+        row = {"name": name, "next_slot_at": start + count * interval}
         _TAKE_SLOTS.run(tx.connection, [row])
         return [start - tx.now + index * interval for index in range(count)]
 
-    def pause_destination(self, tx: Tx, delay: timedelta) -> None:
+    def pause_destination(
+        self, tx: Tx, delay: timedelta, name: str = DESTINATION
+    ) -> None:
         """Send nothing for a while; a longer pause that holds already stays."""
         until = tx.now + delay
-        before = self._one(tx, DESTINATION).paused_until
+        before = self._one(tx, name).paused_until
         if before is None or before < until:
-            self._write(tx, DESTINATION, {"paused_until": until})
+            self._write(tx, name, {"paused_until": until})
 
-    def _next_slot(self, tx: Tx, among: Mapping[str, Gate] | None = None) -> datetime:
+    def narrow(self, tx: Tx, level: int) -> None:
+        """Let one delivery at a time through to the destination; 0 ends that."""
+        self._write(tx, DESTINATION, {"narrow": level})
+
+    def _next_slot(
+        self, tx: Tx, name: str, among: Mapping[str, Gate] | None = None
+    ) -> datetime:
         if among is None:
-            gate = self._one(tx, DESTINATION)
+            gate = self._one(tx, name)
         else:
-            gate = among.get(DESTINATION) or _untouched(DESTINATION)
+            gate = among.get(name) or _untouched(name)
         # Further ahead than anybody reserves or pauses, it was written before the
         # clock was set back.
         slot = _unless_absurd(tx, gate.next_slot_at, _FURTHEST_SLOT)
@@ -261,6 +268,7 @@ def _gate(row: AnyRow) -> Gate:
         next_slot_at=row.next_slot_at,
         paused_until=row.paused_until,
         awaits_proof=row.awaits_proof,
+        narrow=row.narrow,
     )
 
 
@@ -273,48 +281,4 @@ def _untouched(name: str) -> Gate:
         probe_at=None,
         next_slot_at=None,
         paused_until=None,
-    )
-
-
-def _make_younger(
-    tx: Tx, name: str, closed_at: datetime, all_gates: dict[str, Gate]
-) -> None:
-    """Take the time a gate was closed off the age of what waited there.
-
-    Where a delivery's other gate is still closed, the opening of that one will take off
-    the time since it closed; only the time before counts here, so none counts twice.
-    """
-    if name.startswith(ROUTE):
-        other = all_gates.get(DESTINATION)
-        until = tx.now if other is None else other.closed_at or tx.now
-        is_here = deliveries.c.route == name.removeprefix(ROUTE)
-        _shift(tx, closed_at, until, is_here)
-        return
-    shut = {
-        gate.name.removeprefix(ROUTE): gate.closed_at
-        for gate in all_gates.values()
-        if gate.name.startswith(ROUTE) and gate.closed_at is not None
-    }
-    _shift(tx, closed_at, tx.now, deliveries.c.route.not_in(sorted(shut)))
-    for route, until in shut.items():
-        _shift(tx, closed_at, until, deliveries.c.route == route)
-
-
-def _shift(
-    tx: Tx, closed_at: datetime, until: datetime, where: ColumnElement[bool]
-) -> None:
-    """Move the start of the age on by what of the closed time lay after it."""
-    if until <= closed_at:
-        return
-    since = deliveries.c.aging_since
-    end = bindparam("until", until, Utc)
-    moved = case(
-        (since >= end, since),
-        (since >= bindparam("closed_at", closed_at, Utc), end),
-        else_=since + bindparam("span", until - closed_at, Span),
-    )
-    tx.connection.execute(
-        update(deliveries)
-        .where(deliveries.c.due_at.is_not(None), where)
-        .values(aging_since=moved)
     )

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from bridge.model import Cause, DeliveryStatus, next_status
 from bridge.store import routes_waiting
-from bridge.store.claiming import claim
+from bridge.store.claiming import as_claim, claim
 from bridge.store.database import Tx
-from bridge.store.doubts import decide_doubt, doubtful, expire_leases
+from bridge.store.doubts import decide_doubt, doubtful, expire_leases, postpone
 from bridge.store.leaps import pull_in
 from bridge.store.schema import deliveries
 from bridge.store.settling import settle
+from bridge.store.siblings import doubted, siblings
 
 _PENDING = DeliveryStatus.PENDING.value
+_SENDING = DeliveryStatus.SENDING.value
 _IN_DOUBT = DeliveryStatus.IN_DOUBT.value
 
 #: Why a delivery is held that no route wants any more.
@@ -41,6 +43,11 @@ _RENAME = (
     )
     .values(route=bindparam("new_route"))
 )
+_ANY_SENDING = (
+    select(deliveries.c.id)
+    .where(deliveries.c.status == _SENDING, deliveries.c.due_at.is_not(None))
+    .limit(1)
+)
 
 
 class Queue:
@@ -52,6 +59,14 @@ class Queue:
     doubtful = staticmethod(doubtful)
     decide_doubt = staticmethod(decide_doubt)
     pull_in = staticmethod(pull_in)
+    postpone = staticmethod(postpone)
+    doubted = staticmethod(doubted)
+    siblings = staticmethod(siblings)
+    as_claim = staticmethod(as_claim)
+
+    def is_sending(self, tx: Tx) -> bool:
+        """Tell whether any worker holds any delivery."""
+        return tx.connection.execute(_ANY_SENDING).first() is not None
 
     def hold_orphans(self, tx: Tx, routes: Sequence[str]) -> int:
         """Hold what waits for a route that is not among those named; count them."""

@@ -25,7 +25,7 @@ from bridge.store.columns import Id, Utc, Words
 #:
 #: A later migration that older programs cannot live with names the least number they
 #: must know: `0007-needs-0005`. Without such an ending any older program runs on it.
-REVISION = "0008"
+REVISION = "0009"
 
 #: Most values in one look-up: databases bound them, and compiled statements grow.
 CHUNK = 500
@@ -192,6 +192,8 @@ gates = Table(
     Column("paused_until", Utc),
     #: True where only a report of a message sent may open it.
     Column("awaits_proof", Boolean, nullable=False, server_default=false()),
+    #: 0, or how many lone sends in a row had no known outcome, plus one.
+    Column("narrow", Integer, nullable=False, server_default="0"),
 )
 
 #: Whose turn it is to do what one process at a time shall do.

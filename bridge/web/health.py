@@ -29,6 +29,7 @@ def checks(store: Store) -> Blueprint:
             "oldest_due_seconds": None if age is None else age.total_seconds(),
             "depth": health.depth,
             "stopped": {gate.name: gate.state.value for gate in shut},
+            "narrowed": any(gate.narrow for gate in health.gates.values()),
         }
         return as_json(content)
 

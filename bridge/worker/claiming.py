@@ -9,6 +9,7 @@ from bridge.gatekeeper import DESTINATION, Gatekeeper, is_probing, is_shut
 from bridge.model import Claim, Gate, Lane
 from bridge.senders import Task
 from bridge.store import Store, Tx, gate_of, new_id
+from bridge.worker.narrowing import level_of
 
 #: How far ahead send slots are handed out.
 HORIZON = timedelta(seconds=1)
@@ -51,7 +52,9 @@ class Claiming:
         if room <= 0:
             return []
         claims = self._claim_probes(tx, gates, room)
-        if not is_shut(gates, DESTINATION):
+        if level_of(gates):
+            claims += self._claim_alone(tx, gates) if not claims else []
+        elif not is_shut(gates, DESTINATION):
             names = self._names(gates)
             found = self._claim_lanes(tx, names, room - len(claims))
             claims += [(claim, None) for claim in found]
@@ -91,6 +94,18 @@ class Claiming:
                     self._keeper.let_through(tx, gates[gate])
                 claims += [(claim, gate) for claim in found]
         return claims
+
+    def _claim_alone(
+        self, tx: Tx, gates: Mapping[str, Gate]
+    ) -> list[tuple[Claim, str | None]]:
+        """Claim one delivery where nobody holds any: an outage shall make few doubts.
+
+        Those sent perhaps before come last: they have only so many attempts.
+        """
+        if is_shut(gates, DESTINATION) or self._store.queue.is_sending(tx):
+            return []
+        found = self._claim_one(tx, self._names(gates))
+        return [(claim, DESTINATION) for claim in found]
 
     def _names(self, gates: Mapping[str, Gate]) -> list[str]:
         """List the names of the routes whose gates are open."""

@@ -4,20 +4,22 @@ A round is one transaction: settle what came back, look at the gates, claim what
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from threading import Event
 
 from bridge import log as logs
-from bridge import retry
 from bridge.config import Config
 from bridge.dispatch import Result
 from bridge.errors import StoreUnavailable, ThreadDiedError
 from bridge.gatekeeper import Gatekeeper, Probe, Probed, shut_routes
 from bridge.model import Claim, Gate
-from bridge.senders import Senders, Task
+from bridge.senders import ALL, Senders, Task
 from bridge.store import Store, Tx
+from bridge.verification import Check, Checked
 from bridge.worker.claiming import Claiming
+from bridge.worker.doubting import Doubting
+from bridge.worker.narrowing import Narrowing, level_of
 from bridge.worker.telling import count, tell
 
 log = logs.get(__name__)
@@ -33,8 +35,6 @@ DRAIN = 20.0
 LAST_WORDS = 3.0
 #: Wait before another round when the store did not take the last one, in seconds.
 STORE_PAUSE = 0.5
-#: Most deliveries in doubt decided in one round.
-DOUBTS = 200
 
 
 class Coordinator:
@@ -63,12 +63,14 @@ class Coordinator:
         self._keeper = Gatekeeper(config, store.gates)
         self._most = 2 * threads
         self._claiming = Claiming(config, store, self._keeper, self._most)
+        self._doubting = Doubting(config, store, threads)
+        self._narrowing = Narrowing(store.gates)
         self._stop = stop
         self._timeout = config.iterable.timeout
         self._inflight: dict[str, Claim] = {}
-        self._back: list[Result | Probed] = []
+        self._back: list[Result | Probed | Checked] = []
         self._is_store_down = False
-        #: Monotonic time of the next look at leases and doubts.
+        #: Monotonic time of the next look at leases.
         self._look_at = 0.0
         self._is_draining = False
         #: The store's clock when a round last looked.
@@ -123,7 +125,7 @@ class Coordinator:
 
         A round costs as much for one delivery as for several: some are to gather.
         """
-        until = time.monotonic() + IDLE
+        until = min(time.monotonic() + IDLE, self._doubting.look_at)
         while not self._stop.is_set() and time.monotonic() < until:
             self._back += self._senders.results(PACE, least=self._most // 2)
             if self._back or self._has_changed():
@@ -137,12 +139,13 @@ class Coordinator:
 
     def _round(self) -> bool:
         """Settle, move the gates, claim; True where the store took it."""
-        back, store = self._back, self._store
+        results, probed, checked = _sorted(self._back)
+        store = self._store
         try:
             with store.write() as tx:
-                results = [one for one in back if isinstance(one, Result)]
-                told = store.queue.settle(tx, [one.settlement for one in results])
-                self._keeper.apply(tx, back)
+                told = self._settle(tx, results)
+                self._keeper.take_answers(tx, probed)
+                self._doubting.take(tx, checked)
                 is_due = time.monotonic() >= self._look_at
                 if is_due:
                     # A worker that was held up may still have the answer: wait for it.
@@ -151,8 +154,8 @@ class Coordinator:
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
-                probes, tasks = (
-                    ([], []) if self._is_ending else self._plan(tx, gates, room)
+                probes, checks, tasks = (
+                    ([], [], []) if self._is_ending else self._plan(tx, gates, room)
                 )
         except StoreUnavailable as error:
             return self._complain(error)
@@ -160,19 +163,38 @@ class Coordinator:
         if is_due:
             self._look_at = time.monotonic() + IDLE
         self._back = []
+        self._let_go(results, told)
+        self._doubting.count(len(checks) - len(checked))
+        self._close(gates)
+        for task in tasks:
+            self._inflight[task.claim.delivery_id] = task.claim
+        jobs: list[Task | Check | Probe] = [*tasks, *checks, *probes]
+        for job in jobs:
+            self._senders.submit(job)
+        return True
+
+    def _settle(self, tx: Tx, results: Sequence[Result]) -> list[str]:
+        """Write down what became of claims, and what that means for the gates."""
+        told = self._store.queue.settle(tx, [one.settlement for one in results])
+        self._keeper.apply(tx, results)
+        self._narrowing.note(tx, results)
+        return told
+
+    def _let_go(self, results: Sequence[Result], told: Container[str]) -> None:
+        """Forget claims that are settled, once that is written down."""
         for result in results:
             self._inflight.pop(result.claim.delivery_id, None)
             is_told = result.claim.delivery_id in told
             count(result, is_told=is_told)
             if is_told:
                 tell(result)
-        self._senders.shut = frozenset(shut_routes(self._config, gates))
-        for task in tasks:
-            self._inflight[task.claim.delivery_id] = task.claim
-            self._senders.submit(task)
-        for probe in probes:
-            self._senders.submit(probe)
-        return True
+
+    def _close(self, gates: Mapping[str, Gate]) -> None:
+        """Tell the senders who must not start now."""
+        shut = set(shut_routes(self._config, gates))
+        self._senders.shut = frozenset(shut | {ALL} if level_of(gates) else shut)
+        self._senders.doubted = self._doubting.doubted
+        self._narrowing.see(gates)
 
     def _mind_clock(self, tx: Tx) -> None:
         """Put right what waits for a time named before the clock was set back."""
@@ -183,25 +205,13 @@ class Coordinator:
 
     def _plan(
         self, tx: Tx, gates: Mapping[str, Gate], room: int
-    ) -> tuple[list[Probe], list[Task]]:
-        if time.monotonic() >= self._look_at:
-            self._decide_doubts(tx)
-        return self._keeper.due(tx, gates), self._claiming.claim(tx, gates, room)
-
-    def _decide_doubts(self, tx: Tx) -> None:
-        for doubt in self._store.queue.doubtful(tx, DOUBTS):
-            route = self._config.route(doubt.route)
-            policy = "hold" if route is None else route.in_doubt
-            decision = retry.doubt(policy, doubt.doubts)
-            self._store.queue.decide_doubt(
-                tx, doubt.delivery_id, decision.cause, decision.delay, decision.reason
-            )
-            log.warning(
-                "delivery.in_doubt",
-                delivery_id=doubt.delivery_id,
-                decision=decision.cause.value,
-                reason=decision.reason,
-            )
+    ) -> tuple[list[Probe], list[Check], list[Task]]:
+        checks: list[Check] = []
+        if time.monotonic() >= self._doubting.look_at:
+            checks = self._doubting.decide(tx, gates)
+        self._doubting.refresh(tx)
+        tasks = self._claiming.claim(tx, gates, room)
+        return self._keeper.due(tx, gates), checks, tasks
 
     def _drain(self) -> None:
         """Let open calls end, settle them, give the rest back."""
@@ -223,3 +233,14 @@ class Coordinator:
         until = time.monotonic() + LAST_WORDS
         while self._back and not self._round() and time.monotonic() < until:
             time.sleep(STORE_PAUSE)
+
+
+def _sorted(
+    back: Sequence[Result | Probed | Checked],
+) -> tuple[list[Result], list[Probed], list[Checked]]:
+    """Tell apart what came back."""
+    return (
+        [one for one in back if isinstance(one, Result)],
+        [one for one in back if isinstance(one, Probed)],
+        [one for one in back if isinstance(one, Checked)],
+    )

@@ -107,7 +107,7 @@ def start(config: Config, real: Store, attempts: Attempts) -> Iterator[Start]:
 
     def started(threads: int = 2) -> Event:
         stop = Event()
-        senders = Senders(attempts, threads, stop)  # type: ignore[arg-type]
+        senders = Senders(attempts, threads, stop, attempts)  # type: ignore[arg-type]
         worker = coordinator.Coordinator(
             config, real, senders=senders, threads=threads, stop=stop
         )

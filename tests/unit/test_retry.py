@@ -190,7 +190,6 @@ def test_what_may_have_been_sent_is_never_given_up_as_unsent(
         ("resend", 2, Cause.POLICY_HOLD),
         ("resend", 9, Cause.POLICY_HOLD),
         ("hold", 1, Cause.POLICY_HOLD),
-        ("verify", 1, Cause.POLICY_HOLD),
     ],
 )
 def test_a_doubt_is_decided_by_the_route(
@@ -202,7 +201,6 @@ def test_a_doubt_is_decided_by_the_route(
 
 
 def test_every_held_doubt_says_why() -> None:
-    held = [("resend", 2), ("hold", 1), ("verify", 1)]
+    held = [("resend", 2), ("hold", 1)]
     reasons = [retry.doubt(policy, doubts).reason for policy, doubts in held]
-    assert len(set(reasons)) == 3
-    assert "not available yet" in reasons[2]
+    assert len(set(reasons)) == 2

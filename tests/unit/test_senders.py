@@ -69,7 +69,7 @@ def attempts() -> Attempts:
 
 @pytest.fixture
 def senders(attempts: Attempts) -> Senders:
-    return Senders(attempts, 1, Event())  # type: ignore[arg-type]
+    return Senders(attempts, 1, Event(), attempts)  # type: ignore[arg-type]
 
 
 def cause(senders: Senders, one: Task) -> Cause:
@@ -152,7 +152,7 @@ class Crowded(Attempts):
 
 def test_one_payload_is_made_at_a_time() -> None:
     crowded = Crowded()
-    senders = Senders(crowded, 4, Event())  # type: ignore[arg-type]
+    senders = Senders(crowded, 4, Event(), crowded)  # type: ignore[arg-type]
     for number in range(8):
         senders.submit(task(claim=claim(f"d{number}")))
     assert len(senders.results(10, least=8)) == 8

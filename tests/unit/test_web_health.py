@@ -55,6 +55,7 @@ def test_a_ready_store_says_how_the_queue_does(
         "oldest_due_seconds": None,
         "depth": 0,
         "stopped": {},
+        "narrowed": False,
     }
 
 
