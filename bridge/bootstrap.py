@@ -102,7 +102,7 @@ def _alerting(config: Config, store: Store) -> Callable[[Figures | None], None] 
 
 def _render(dispatch: Dispatch, claim: Claim) -> bytes | None:
     """Show what an attempt would send."""
-    prepared = dispatch.prepare(claim)
+    prepared = dispatch.render(claim)
     return prepared.body if isinstance(prepared, Payload) else None
 
 

@@ -70,6 +70,16 @@ class Dispatch:
         self._now = now
 
     def prepare(self, claim: Claim) -> Payload | Result:
+        """Render the payload, unless its voucher is worth nothing any more."""
+        route = self._config.route(claim.route)
+        expiry = claim.voucher_expires_at
+        if route is not None and expiry is not None:
+            left = expiry - self._now()
+            if left <= route.not_within:
+                return _result(claim, Cause.GIVEN_UP, _worthless(left))
+        return self.render(claim)
+
+    def render(self, claim: Claim) -> Payload | Result:
         """Render the payload, or hold the delivery with the reason.
 
         Everything is decided with today's configuration and template, so that a fix
@@ -120,7 +130,7 @@ class Dispatch:
             outcome,
             claim,
             now=started_at + duration,
-            max_age=self._config.retry.max_age,
+            limits=self._config.retry,
             rng=self._rng,
         )
         closes = outcome.blame if decision.cause is Cause.GATE_CLOSED else None
@@ -145,6 +155,13 @@ class Dispatch:
             pause=_pause(outcome, decision),
             dropped=payload.dropped,
         )
+
+
+def _worthless(left: timedelta) -> str:
+    if left <= timedelta(0):
+        return "not sent: its voucher has expired"
+    hours = left.total_seconds() / 3600
+    return f"not sent: its voucher expires in {hours:.1f} hours"
 
 
 def _pause(outcome: Outcome, decision: Decision) -> timedelta | None:

@@ -142,6 +142,7 @@ class Intake:
             codes=reward.codes,
             campaign=_campaign(reward),
             voucher_expires_at=_expiry(reward),
+            limit=route.per_customer,
         )
 
 

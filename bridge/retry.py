@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
+from bridge.config import Retry
 from bridge.model import Cause, Claim, Classification, Outcome
 
 FIRST_BACKOFF = timedelta(seconds=1)
@@ -36,6 +37,7 @@ class Decision:
     reason: str
 
 
+_UNKNOWN_USER = ("UnknownUserIdError", "UnknownEmailError")
 #: What ends an attempt without a further one.
 _FINAL = {
     Classification.SUCCESS: Cause.ANSWERED_OK,
@@ -49,7 +51,7 @@ def decide(
     claim: Claim,
     *,
     now: datetime,
-    max_age: timedelta,
+    limits: Retry,
     rng: Random,
 ) -> Decision:
     """Decide what follows an attempt.
@@ -61,9 +63,14 @@ def decide(
         outcome: How the attempt ended.
         claim: The delivery, as it was before the attempt.
         now: The moment after the attempt, aware.
-        max_age: How long a message may wait in front of open gates.
+        limits: How long a message may wait in front of open gates, and whether an
+            unknown user is tried once more.
         rng: For jitter.
     """
+    grace = limits.unknown_user_grace
+    if grace is not None and _is_in_grace(outcome, claim, now - grace):
+        reason = f"{outcome.reason}; tried once more, as the profile may be on its way"
+        return Decision(cause=Cause.NOT_PROCESSED, delay=grace, reason=reason)
     final = _FINAL.get(outcome.classification)
     if final is not None:
         return Decision(cause=final, delay=None, reason=outcome.reason)
@@ -74,11 +81,22 @@ def decide(
             cause=Cause.OUTCOME_UNKNOWN, delay=AT_ONCE, reason=outcome.reason
         )
     delay = _delay(outcome, claim.attempts, rng)
-    end = _end(outcome, claim, now=now, delay=delay, max_age=max_age)
+    end = _end(outcome, claim, now=now, delay=delay, max_age=limits.max_age)
     if end is not None:
         reason = f"given up, {end}; last: {outcome.reason}"
         return Decision(cause=Cause.GIVEN_UP, delay=None, reason=reason)
     return Decision(cause=Cause.NOT_PROCESSED, delay=delay, reason=outcome.reason)
+
+
+def _is_in_grace(outcome: Outcome, claim: Claim, since: datetime) -> bool:
+    """Tell whether an unknown user is to be tried once more.
+
+    After the wait it is neither the first attempt nor young, so it is once.
+    """
+    if outcome.code not in _UNKNOWN_USER:
+        return False
+    is_final = outcome.classification is Classification.PERMANENT
+    return is_final and (claim.attempts == 0 or claim.aging_since > since)
 
 
 def backoff(attempts: int, rng: Random) -> timedelta:

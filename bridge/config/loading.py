@@ -30,6 +30,7 @@ from bridge.config.settings import (
     Voucherify,
 )
 from bridge.errors import ConfigError, Problem
+from bridge.model import Limit
 
 #: Voucherify's own default region; it is only read there.
 VOUCHERIFY_URL = "https://api.voucherify.io"
@@ -248,4 +249,6 @@ def _route(folder: Path, data: Mapping[str, Any]) -> Route:
         campaign_id=data["campaign_id"],
         template=data["template"],
         in_doubt=data["in_doubt"],
+        not_within=data["not_within"] or timedelta(0),
+        per_customer=Limit(**data["per_customer"]) if data["per_customer"] else None,
     )

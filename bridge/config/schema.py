@@ -70,8 +70,17 @@ class _IterableSchema(Schema):
     verify = fields.Nested(_VerifySchema, load_default=lambda: _VerifySchema().load({}))
 
 
+def _is_a_minute(span: timedelta) -> None:
+    # Iterable makes profiles asynchronously and asks for as much.
+    if span < timedelta(minutes=1):
+        raise ValidationError("must be 60s or more")
+
+
 class _RetrySchema(Schema):
     max_age = _Duration(load_default=timedelta(hours=72))
+    unknown_user_grace = _Duration(
+        load_default=None, allow_none=True, validate=_is_a_minute
+    )
 
 
 class _RetentionSchema(Schema):
@@ -137,6 +146,13 @@ def _are_variables(names: Mapping[str, str]) -> None:
         raise ValidationError({name: [what] for name, what in faults.items()})
 
 
+class _LimitSchema(Schema):
+    count = fields.Integer(
+        strict=True, required=True, validate=validate.Range(min=1, max=100)
+    )
+    within = _Duration(required=True)
+
+
 class _RouteSchema(Schema):
     name = fields.String(required=True, validate=[_is_name, _is_free])
     formerly = fields.List(fields.String(validate=_is_name), load_default=list)
@@ -155,6 +171,8 @@ class _RouteSchema(Schema):
     )
     template = fields.String(required=True, validate=validate.Length(min=1))
     in_doubt = fields.String(load_default="verify", validate=validate.OneOf(IN_DOUBT))
+    not_within = _Duration(load_default=None, allow_none=True)
+    per_customer = fields.Nested(_LimitSchema, load_default=None, allow_none=True)
 
 
 def _count(default: int) -> fields.Integer:

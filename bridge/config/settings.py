@@ -6,6 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from bridge.model import Limit
+
 #: What a process is about to do; each role asks for its secrets.
 Role = Literal["receive", "deliver", "reconcile"]
 
@@ -46,6 +48,8 @@ class Retry:
     """When an automatic next attempt ends."""
 
     max_age: timedelta
+    #: Wait before a user Iterable does not know is tried once more; None for never.
+    unknown_user_grace: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,10 @@ class Route:
     campaign_id: int | None
     template: str
     in_doubt: Literal["verify", "resend", "hold"]
+    #: A voucher that expires sooner is not told of any more.
+    not_within: timedelta = timedelta(0)
+    #: At most so many rewards a person; None for no limit.
+    per_customer: Limit | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

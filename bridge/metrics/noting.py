@@ -28,18 +28,24 @@ def stored(status: EventStatus, seconds: float) -> None:
         UPSTREAM_FAILURES.set(0)
 
 
-def refused(status: int, *, is_webhook: bool | None = None) -> None:
+def refused(status: int, *, is_webhook: bool | None = None) -> int:
     """Note a request turned away.
 
     Args:
         status: Of the answer.
         is_webhook: Whether it came to a door for webhooks; None where the request was
             refused before that could be told.
+
+    Returns:
+        How many webhooks in a row were turned away; 0 where this was none.
     """
     REFUSED.inc(REFUSALS.get(status, MALFORMED))
     if is_webhook or (is_webhook is None and status in _LATER_REFUSALS):
         # Two processes at once may count one too few: it is a row, not a sum.
-        UPSTREAM_FAILURES.set(UPSTREAM_FAILURES.get() + 1)
+        row = int(UPSTREAM_FAILURES.get()) + 1
+        UPSTREAM_FAILURES.set(row)
+        return row
+    return 0
 
 
 def attempted(outcome: str, duration: timedelta) -> None:

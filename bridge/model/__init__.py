@@ -12,6 +12,7 @@ from bridge.model.deliveries import (
     Arrival,
     Claim,
     Lane,
+    Limit,
     NewDelivery,
     Stored,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Json",
     "KeptReport",
     "Lane",
+    "Limit",
     "Match",
     "NewDelivery",
     "News",

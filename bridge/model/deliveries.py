@@ -16,6 +16,14 @@ class Lane(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How many rewards one person may be told of on a route."""
+
+    count: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
     """One reward on one route, about to be stored."""
 
@@ -34,6 +42,8 @@ class NewDelivery:
     campaign: str | None
     #: When the first of its vouchers expires.
     voucher_expires_at: datetime | None = None
+    #: Beyond this it is held; None for no limit.
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 from gunicorn.config import Config
 
 from bridge import log as logs
-from bridge import metrics
+from bridge import upstream
 from bridge.server.connection import Connection, Phase, answer_to
 from bridge.server.framing import Inbox, Refusal
 
@@ -201,7 +201,7 @@ class Reception:
             reason=refusal.detail,
             request_id=request_id,
         )
-        metrics.refused(refusal.status)
+        upstream.refused(refusal.status)
         connection.keeps = False
         connection.sock.sendall(answer_to(refusal, request_id))
         self._reply(connection)

@@ -19,6 +19,7 @@ from bridge.store.keyring import (
     take_keys,
 )
 from bridge.store.keys_forgotten import forgotten_owners
+from bridge.store.limits import hold_beyond_limits
 from bridge.store.prepared import Prepared
 from bridge.store.repeats import decided_columns, write_events
 from bridge.store.schema import deliveries, events
@@ -92,6 +93,10 @@ def _write_deliveries(tx: Tx, cases: Sequence[Case]) -> None:
     rows = [_row(tx, case, one) for case in cases for one in case.made]
     tx.is_news = bool(rows) or tx.is_news
     _INSERT_DELIVERIES.run(tx.connection, rows)
+    limited = [one for _, one in wanted if one.limit is not None]
+    if limited:
+        made = {one.id for case in cases for one in case.made}
+        hold_beyond_limits(tx, [one for one in limited if one.id in made])
 
 
 def _compete(tx: Tx, wanted: Sequence[tuple[Case, NewDelivery]]) -> None:

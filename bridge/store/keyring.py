@@ -1,6 +1,7 @@
 """Keys: what makes the second copy of a reward recognisable, and who holds them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, tuple_, update
@@ -78,6 +79,18 @@ def take_keys(tx: Tx, wanted: Sequence[NewDelivery]) -> dict[Pair, str]:
     if _TAKE.run(tx.connection, rows) == len(pairs):
         return {}
     return owners_of(tx, pairs)
+
+
+def take_one(tx: Tx, pair: Pair, delivery_id: str, keep: timedelta) -> bool:
+    """Take a key for a delivery; False where it is held."""
+    row = {
+        "route": pair[0],
+        "key": pair[1],
+        "delivery_id": delivery_id,
+        "expires_at": tx.now + keep,
+        "now": tx.now,
+    }
+    return _TAKE.run(tx.connection, [row]) == 1
 
 
 def holder(delivery: NewDelivery, owners: Mapping[Pair, str]) -> str | None:

@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from bridge import log as logs
-from bridge import metrics
+from bridge import upstream
 from bridge.errors import SignatureError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _log_refusal(level: int, status: int, reason: str) -> None:
 
 
 def _count(status: int) -> None:
-    metrics.refused(status, is_webhook=request.blueprint == WEBHOOKS)
+    upstream.refused(status, is_webhook=request.blueprint == WEBHOOKS)
 
 
 def _not_available(error: StoreUnavailable) -> Response:
@@ -150,7 +150,7 @@ def not_stored(
 ) -> Response:
     """Have the sender come again."""
     log.error("store.unavailable", reason=error.reason, request_id=request_id)
-    metrics.refused(503, is_webhook=is_webhook)
+    upstream.refused(503, is_webhook=is_webhook)
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = "nothing was stored; send it again"
     return problem(503, "Service Unavailable", detail, headers)

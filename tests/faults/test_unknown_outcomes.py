@@ -1,15 +1,18 @@
 """Sends of which nobody hears: checked before they are repeated, counted exactly."""
 
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from bridge.sandbox import Received
 from tests.e2e.conftest import install
-from tests.e2e.program import Program, wait_for
+from tests.e2e.program import Program, envelope, wait_for
 from tests.e2e.test_kill import Load
 
 pytestmark = pytest.mark.e2e
@@ -141,3 +144,70 @@ def test_twenty_thousand_come_once_through_fifty_deaths(program: Program) -> Non
 def test_twenty_thousand_are_resent_through_fifty_deaths(program: Program) -> None:
     program.route(in_doubt="resend")
     check_resent(program, relay_under_kills(program, webhooks=20_000, kills=50))
+
+
+def ride_out(program: Program, *, seconds: float, rate: int) -> None:
+    """Answer 502 to every send for so long, under load; then let everything arrive."""
+    program.sandbox.tell(path=TARGET, status=502, body_text="<html>", times=None)
+    program.start()
+    until = time.monotonic() + seconds
+    numbers = count()
+    with ThreadPoolExecutor(2) as pool:
+        posted = []
+        while time.monotonic() < until:
+            posted.append(pool.submit(program.post, envelope(next(numbers))))
+            time.sleep(1 / rate)  # the pace is what is asked for
+    assert {one.result().status_code for one in posted} == {202}
+    program.sandbox.forget()
+    wait_for(lambda: is_at_rest(program), seconds=60 + 2 * len(posted) / rate)
+    rows = program.deliveries()
+    doubted = sum(row.doubts > 0 for row in rows)
+    print(
+        f"{len(rows)} delivered through {seconds:g} s of 502, {doubted} ever in doubt"
+    )
+    assert 0 < doubted < 50
+    assert program.statuses() == {"accepted": len(posted)}
+    assert told(program) == Counter(f"crm-{number}" for number in range(len(posted)))
+
+
+def test_an_outage_leaves_few_in_doubt_and_loses_none(program: Program) -> None:
+    hurry(program, rate_per_second=50)
+    ride_out(program, seconds=2.5, rate=50)
+
+
+@pytest.mark.torture
+def test_ten_minutes_of_502_leave_few_in_doubt_and_lose_none(program: Program) -> None:
+    hurry(program, rate_per_second=50, verify={"after": "60s", "rate_per_second": 3})
+    ride_out(program, seconds=600, rate=50)
+
+
+def test_four_days_with_a_wrong_key_cost_nobody_a_message(program: Program) -> None:
+    good = program.env["ITERABLE_API_KEY"]
+    program.env["ITERABLE_API_KEY"] = "wrong"
+    program.start()
+    for number in range(20):
+        program.post(envelope(number))
+    wait_for(lambda: "gate.closed" in program.log)
+    wait_for(lambda: program.statuses() == {"pending": 20})
+    assert program.stop() == 0
+    let_pass(program, days=4)
+    program.env["ITERABLE_API_KEY"] = good
+    program.start()
+    wait_for(lambda: program.statuses() == {"accepted": 20}, seconds=30)
+    assert "gate.opened" in program.log
+    assert set(told(program).values()) == {1}
+
+
+def let_pass(program: Program, *, days: int) -> None:
+    """Make everything in the ledger so many days older, as if the clock had moved."""
+    span = days * 86_400_000_000
+    columns = {
+        "deliveries": ("due_at", "aging_since", "created_at", "updated_at"),
+        "gates": ("closed_at", "probe_at", "next_slot_at", "paused_until"),
+        "attempts": ("started_at",),
+        "events": ("received_at",),
+    }
+    with program.store.write() as tx:
+        for table, names in columns.items():
+            moved = ", ".join(f"{name} = {name} - {span}" for name in names)
+            tx.connection.exec_driver_sql(f"UPDATE {table} SET {moved}")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bridge import retry
+from bridge.config import Retry
 from bridge.http import Reply
 from bridge.iterable import classify
 from bridge.model import Blame, Capture, Cause, Claim, Classification, Outcome
@@ -41,13 +42,14 @@ def outcome(classification: Classification, **facts: Any) -> Outcome:
     return Outcome(classification=classification, reason="status 503: busy", **facts)
 
 
+LIMITS = Retry(max_age=MAX_AGE, unknown_user_grace=MINUTE * 2)
 RETRY = outcome(Classification.RETRY)
 UNKNOWN = outcome(Classification.RETRY, is_unknown=True, max_attempts=5)
 
 
 def decide(what: Outcome = RETRY, seed: int = 1, **changes: Any) -> retry.Decision:
     rng = Random(seed)
-    return retry.decide(what, claim(**changes), now=NOW, max_age=MAX_AGE, rng=rng)
+    return retry.decide(what, claim(**changes), now=NOW, limits=LIMITS, rng=rng)
 
 
 def delay(what: Outcome = RETRY, seed: int = 1, **changes: Any) -> timedelta:
@@ -204,3 +206,31 @@ def test_every_held_doubt_says_why() -> None:
     held = [("resend", 2), ("hold", 1)]
     reasons = [retry.doubt(policy, doubts).reason for policy, doubts in held]
     assert len(set(reasons)) == 2
+
+
+STRANGER = outcome(Classification.PERMANENT, code="UnknownUserIdError")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "age", "cause"),
+    [
+        pytest.param(0, MINUTE, Cause.NOT_PROCESSED, id="the first attempt"),
+        pytest.param(0, MINUTE * 60, Cause.NOT_PROCESSED, id="the first, late"),
+        pytest.param(1, MINUTE, Cause.NOT_PROCESSED, id="after something else"),
+        pytest.param(1, MINUTE * 2, Cause.GIVEN_UP, id="after the wait"),
+        pytest.param(2, MINUTE * 60, Cause.GIVEN_UP, id="late"),
+    ],
+)
+def test_a_user_nobody_knows_yet_is_tried_once_more(
+    attempts: int, age: timedelta, cause: Cause
+) -> None:
+    decision = decide(STRANGER, attempts=attempts, aging_since=NOW - age)
+    assert decision.cause is cause
+    assert decision.delay == (MINUTE * 2 if cause is Cause.NOT_PROCESSED else None)
+
+
+def test_a_user_nobody_knows_is_given_up_where_no_grace_is_set() -> None:
+    limits = Retry(max_age=MAX_AGE)
+    rng = Random(1)
+    decision = retry.decide(STRANGER, claim(), now=NOW, limits=limits, rng=rng)
+    assert decision.cause is Cause.GIVEN_UP

@@ -319,7 +319,7 @@ def test_a_401_says_what_the_door_takes_and_is_a_warning(
 ) -> None:
     answer = client.post(f"/{path}", data=REWARD)
     assert json.loads(answer.data)["detail"].endswith(words)
-    (record,) = caplog.records
+    record = caplog.records[0]  # perhaps beside an alarm: others were refused before
     assert record.levelname == "WARNING"
     assert "request.refused" in record.getMessage()
 
