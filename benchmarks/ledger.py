@@ -235,6 +235,9 @@ def fill(store: Store, options: argparse.Namespace) -> dict[str, int]:
                 _write(tx, islice(stories, STATEMENT), counts)
         done = counts["deliveries"]
         print(f"{done:,} of {options.rows:,} deliveries", file=sys.stderr, flush=True)
+    # As the delivering process does beside its work, so that a search finds them.
+    while store.ledger.note_words(timedelta(0)):
+        pass
     return counts
 
 

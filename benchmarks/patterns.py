@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast
 
 from bridge import bootstrap, capture, config
 from bridge.capture import Found
-from bridge.cli.previewing import DELIVERY_ID, Previewer
 from bridge.intake import Intake
 from bridge.model import Arrival, Capture
+from bridge.steering.previewing import DELIVERY_ID, Previewer
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples" / "voucherify"

@@ -12,6 +12,7 @@ from functools import partial
 from random import Random, SystemRandom
 from threading import Event, Thread
 
+from bridge import cataloguing
 from bridge.alerts import Channel, Watch
 from bridge.config import Config
 from bridge.confirm import Confirm
@@ -121,7 +122,9 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
     watch = partial(lookout.run, stop, then=_alerting(config, bridge.store))
     Thread(target=watch, name="lookout", daemon=True).start()
     Retention(config.retention, bridge.store, stop).start()
+    noting = cataloguing.start(bridge.store.ledger, stop)
     try:
         coordinator.run()
     finally:
+        noting.join()
         bridge.store.close()

@@ -66,7 +66,7 @@ def check(
     if asks_ledger and not ledger:
         problems += _orphans(config)
     if online:
-        problems += _refused(config)
+        problems += online_problems(config)
     return problems
 
 
@@ -212,7 +212,8 @@ def _orphans(config: Config) -> list[Problem]:
     ]
 
 
-def _refused(config: Config) -> Iterator[Problem]:
+def online_problems(config: Config) -> Iterator[Problem]:
+    """Ask Iterable for each route's campaign; a key that is refused shows there too."""
     client = bootstrap.client(config, threads=1)
     for index, route in enumerate(config.routes):
         if route.campaign_id is None:

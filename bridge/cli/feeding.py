@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from bridge.cli.planning import Source
+from bridge.bootstrap import Bridge
 from bridge.cli.printing import progress
-from bridge.intake import Intake
 from bridge.model import Stored
+from bridge.steering.planning import Source
+from bridge.steering.replaying import feed_one
+from bridge.store import By
 
 #: A webhook and what the ledger made of it.
 Fed = tuple[Source, Stored]
 
 
 def feed(
-    intake: Intake,
+    bridge: Bridge,
     sources: Sequence[Source],
     label: str,
     shown: Callable[[Sequence[Fed]], None],
@@ -20,7 +22,7 @@ def feed(
     """Store webhooks; what was stored before an error stands, and is shown.
 
     Args:
-        intake: Takes them as if they came now.
+        bridge: Takes them as if they came now.
         sources: The webhooks, in order.
         label: What is done, for the progress bar.
         shown: Gets all that were stored, in the end.
@@ -31,7 +33,7 @@ def feed(
     done: list[Fed] = []
     try:
         for source in progress(sources, len(sources), label):
-            stored = intake.receive(source.capture, again=source.again)
+            stored = feed_one(bridge, source, by=By.SHELL)
             done.append((source, stored))
     finally:
         shown(done)

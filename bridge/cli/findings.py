@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import click
 
-from bridge.cli.planning import Fate, Source, Step, Summary, summary
 from bridge.cli.printing import counted, json_line, table, talk
 from bridge.reconcile import Comparison, Finding, Found
+from bridge.steering.planning import Fate, Source, Step, Summary, summary
 
 #: What is listed one by one; of the others the number says enough.
 _NAMED = (

@@ -18,7 +18,7 @@ from bridge.cli.arguments import (
     stored_id,
 )
 from bridge.cli.frame import Command, refuse
-from bridge.cli.gates import gate_line, holding, stopped_gates
+from bridge.cli.gates import gate_line
 from bridge.cli.opening import opened
 from bridge.cli.printing import counted, json_line, table, talk
 from bridge.cli.privacy import anonymised
@@ -31,6 +31,7 @@ from bridge.cli.stories import (
 )
 from bridge.errors import CaptureError
 from bridge.model import EventStatus
+from bridge.steering.gates import holding, stopped_gates
 from bridge.store import DeliveryFilter, EventFilter, StoredEvent
 
 #: Where capture files go unless another folder is named; git-ignored.

@@ -6,7 +6,6 @@ import click
 
 from bridge.bootstrap import Bridge
 from bridge.cli.arguments import delivery_filters, stored_id, yes_option
-from bridge.cli.choosing import Choice, by_filters, by_ids
 from bridge.cli.frame import Command, refuse
 from bridge.cli.opening import opened
 from bridge.cli.plans import SENT_BY, permit, show_place
@@ -16,7 +15,9 @@ from bridge.cli.stories import delivery_table
 from bridge.dispatch import BLANKED
 from bridge.errors import TransitionError
 from bridge.model import Cause, sources
-from bridge.store import DESTINATION, gate_of
+from bridge.steering import gates
+from bridge.steering.choosing import Choice, by_filters, by_ids
+from bridge.store import By
 
 #: Deliveries put back in one transaction, so that receivers get their turn between.
 _BATCH = 200
@@ -88,7 +89,7 @@ def resolve(delivery_id: str, reason: str, *, is_sent: bool, is_dropped: bool) -
         ledger = bridge.store.ledger
         try:
             with bridge.store.write() as tx:
-                ledger.resolve(tx, delivery_id, cause, reason)
+                ledger.resolve(tx, delivery_id, cause, reason, by=By.SHELL)
         except TransitionError:
             story = ledger.story(delivery_id)
             if story is None:
@@ -116,9 +117,7 @@ def pause(route: str, reason: str) -> None:
     The name `destination` stands for the gate of all routes together.
     """
     with opened() as bridge:
-        gate = _gate(bridge, route)
-        with bridge.store.write() as tx:
-            bridge.store.gates.pause(tx, gate, reason)
+        gates.pause(bridge, _gate(bridge, route), reason, by=By.SHELL)
     talk(f"{route} is paused until `reward-bridge resume {route}`")
 
 
@@ -130,9 +129,7 @@ def resume(route: str) -> None:
     The name `destination` stands for the gate of all routes together.
     """
     with opened() as bridge:
-        gate = _gate(bridge, route)
-        with bridge.store.write() as tx:
-            was_shut = bridge.store.gates.open(tx, gate)
+        was_shut = gates.resume(bridge, _gate(bridge, route), by=By.SHELL)
     talk(f"{route} is open" if was_shut else f"{route} was open already")
 
 
@@ -157,16 +154,16 @@ def _put_back(bridge: Bridge, choice: Choice, *, is_forced: bool) -> list[str]:
     for start in range(0, len(ids), _BATCH):
         with bridge.store.write() as tx:
             batch = ids[start : start + _BATCH]
-            done += bridge.store.ledger.redeliver(tx, batch, force=is_forced)
+            done += bridge.store.ledger.redeliver(
+                tx, batch, by=By.SHELL, force=is_forced
+            )
     return done
 
 
 def _gate(bridge: Bridge, route: str) -> str:
     """Name the gate of a route that is configured under this or a later name."""
-    if route == DESTINATION:
-        return DESTINATION
-    found = bridge.config.route(route)
+    found = gates.gate_named(bridge, route)
     if found is None:
         names = ", ".join(one.name for one in bridge.config.routes)
         raise click.UsageError(f"there is no route {route} (there are {names})")
-    return gate_of(found.name)
+    return found

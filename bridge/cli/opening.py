@@ -31,6 +31,7 @@ def set_up_log(loaded: Config, *, is_quiet: bool) -> None:
         *secrets.voucherify,
         *secrets.inbound,
         *secrets.iterable,
+        secrets.console,
         loaded.iterable.api_key,
         loaded.metrics.token,
         loaded.voucherify.app_token,

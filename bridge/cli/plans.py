@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 import click
 
 from bridge.cli.frame import refuse
-from bridge.cli.planning import Fate, Source, Step, summary
 from bridge.cli.posting import Answer
 from bridge.cli.printing import counted, table, talk
 from bridge.config import Config, is_loopback
 from bridge.errors import CaptureError
 from bridge.model import EventStatus, Stored
+from bridge.steering.planning import Fate, Source, Step, summary
 
 #: Who does the rest, once something is in the queue.
 SENT_BY = "a running `serve` or `worker` sends what is queued"

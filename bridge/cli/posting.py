@@ -9,10 +9,10 @@ from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 from bridge import voucherify
-from bridge.cli.planning import Source
 from bridge.errors import SignatureError
 from bridge.http import Http, Reply, prepare, with_body
 from bridge.model import Capture
+from bridge.steering.planning import Source
 
 #: Requests under way at once.
 CONCURRENCY = 4

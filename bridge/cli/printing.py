@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bridge.steering.legible import document, harmless, moment
+
 Item = TypeVar("Item")
 
 _GAP = "  "
@@ -34,23 +36,12 @@ def text(value: object) -> str:
     """Write a value for people, on one line that no terminal obeys."""
     if value is None or value == "":
         return "-"
-    if isinstance(value, datetime):
-        return moment(value)
-    # What strangers sent may hold escape sequences and line ends.
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode()
-        for one in str(value)
-    )
+    return moment(value) if isinstance(value, datetime) else harmless(str(value))
 
 
 def counted(number: int, one: str, several: str) -> str:
     """Write a number with its noun."""
     return f"{number} {one if number == 1 else several}"
-
-
-def moment(value: datetime) -> str:
-    """Write a time, UTC, to the second."""
-    return f"{value:%Y-%m-%d %H:%M:%S}Z"
 
 
 def json_line(value: object) -> str:
@@ -59,32 +50,6 @@ def json_line(value: object) -> str:
     In ASCII, because what strangers sent may hold halves of characters.
     """
     return json.dumps(_plain(value))
-
-
-def document(body: bytes) -> Any:
-    """Read a body for showing: its JSON, or its text where that cannot be written."""
-    written = body.decode("utf-8", "backslashreplace")
-    try:
-        found = json.loads(written, parse_constant=_refuse)
-        # What is nested deeply may be readable and yet not writable.
-        json.dumps(found, indent=2)
-    except (ValueError, RecursionError):
-        return written
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def pretty(body: bytes) -> str:
-    """Write a body over several lines for people to read."""
-    shown = document(body)
-    if isinstance(shown, str):
-        return text(shown)
-    # Escaped, because control characters above U+007F are no matter to JSON.
-    lines = json.dumps(shown, indent=2, ensure_ascii=False).split("\n")
-    return "\n".join(text(line) for line in lines)
 
 
 def progress(items: Iterable[Item], length: int, label: str) -> Iterator[Item]:

@@ -13,9 +13,7 @@ from bridge.cli.arguments import json_option, when, yes_option
 from bridge.cli.feeding import Fed, feed
 from bridge.cli.findings import Outlook, outlook, show_findings, show_outlook
 from bridge.cli.frame import Command
-from bridge.cli.known import Known
 from bridge.cli.opening import opened
-from bridge.cli.planning import Planner, Source
 from bridge.cli.plans import permit, show_place, show_stored
 from bridge.cli.printing import approach, counted, json_line, progress, talk
 from bridge.config import is_loopback
@@ -31,6 +29,8 @@ from bridge.reconcile import (
     extras,
     published_at,
 )
+from bridge.steering.known import Known
+from bridge.steering.planning import Planner, Source
 from bridge.store.tellings import Tellings
 
 Item = TypeVar("Item")
@@ -185,7 +185,7 @@ def _backfill(bridge: Bridge, found: Outlook, wanted: Wanted) -> None:
         return
     permit(found.total.messages, is_local=is_local, is_sure=wanted.is_sure)
     shown = _show_json if wanted.as_json else show_stored
-    feed(bridge.intake, found.sources, "backfilling", shown)
+    feed(bridge, found.sources, "backfilling", shown)
 
 
 def _show_json(done: Sequence[Fed]) -> None:

@@ -10,10 +10,11 @@ from bridge import bootstrap, capture, checks, config
 from bridge.cli.arguments import json_option
 from bridge.cli.frame import Command, config_path, refuse
 from bridge.cli.opening import set_up_log, settings
-from bridge.cli.previewing import Preview, Previewer
-from bridge.cli.printing import json_line, pretty, talk, text
+from bridge.cli.printing import json_line, talk, text
 from bridge.errors import CaptureError, ConfigError
 from bridge.model import EventStatus
+from bridge.steering.legible import pretty
+from bridge.steering.previewing import Preview, Previewer
 
 
 @click.command(cls=Command, example="reward-bridge check --online")

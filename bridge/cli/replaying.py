@@ -13,10 +13,7 @@ from bridge.bootstrap import Bridge
 from bridge.cli.arguments import since_option, yes_option
 from bridge.cli.feeding import feed
 from bridge.cli.frame import Command, refuse
-from bridge.cli.known import Known
 from bridge.cli.opening import opened, settings
-from bridge.cli.paging import every_event
-from bridge.cli.planning import Nothing, Planner, Source, Step, summary
 from bridge.cli.plans import (
     permit,
     show_answers,
@@ -30,6 +27,9 @@ from bridge.cli.printing import counted, progress, talk
 from bridge.config import is_loopback, url_fault
 from bridge.errors import CaptureError, ConfigError, Problem
 from bridge.model import EventStatus
+from bridge.steering.known import Known
+from bridge.steering.paging import every_event
+from bridge.steering.planning import Nothing, Planner, Source, Step, summary
 from bridge.store import EventFilter
 
 
@@ -118,7 +118,7 @@ def _replay(wanted: Wanted, unreadable: list[CaptureError]) -> None:
         if not wanted.is_dry:
             messages = summary(steps).messages
             permit(messages, is_local=is_local, is_sure=wanted.is_sure)
-            feed(bridge.intake, sources, "replaying", show_stored)
+            feed(bridge, sources, "replaying", show_stored)
 
 
 def _read(wanted: Wanted, unreadable: list[CaptureError]) -> Iterator[Source]:

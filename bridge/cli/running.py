@@ -8,11 +8,14 @@ from types import ModuleType
 import click
 
 from bridge import bootstrap, checks, config, metrics
+from bridge import log as logs
 from bridge.cli.frame import Command, config_path
 from bridge.cli.opening import set_up_log, settings
 from bridge.cli.printing import talk
 from bridge.config import Config, Role
 from bridge.errors import ConfigError, Problem
+
+log = logs.get(__name__)
 
 #: Enough for the default rate of 50 a second at a third of a second for each call.
 THREADS = 16
@@ -51,6 +54,10 @@ def serve(
     """
     roles: tuple[Role, ...] = ("receive", "deliver")
     loaded = _checked(*roles[: 1 if is_receiver_only else 2])
+    if loaded.secrets.console:
+        log.info("console.on", path="/console/")
+    else:
+        log.info("console.off", reason="BRIDGE_CONSOLE_PASSWORD is not set")
     server = _server()
     status = server.serve(
         loaded,

@@ -11,10 +11,11 @@ import click
 from bridge import demo as show
 from bridge.cli.arguments import json_option
 from bridge.cli.frame import Command, refuse
-from bridge.cli.printing import json_line, moment, table, talk, text
+from bridge.cli.printing import json_line, table, talk, text
 from bridge.config import environ, url_fault
 from bridge.model import EventStatus
 from bridge.sandbox import Received, Sandbox
+from bridge.steering.legible import moment
 
 #: Between two looks at what came in, in seconds.
 _LOOK = 0.1

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from bridge.cli.gates import gate_line
-from bridge.cli.printing import moment, pretty, table, text
+from bridge.cli.printing import table, text
 from bridge.model import Attempt, Gate, KeptReport
-from bridge.store import DeliveryRow, StoredEvent, Story
+from bridge.steering.legible import moment, pretty
+from bridge.store import Deed, DeliveryRow, StoredEvent, Story
 
 _WIDTH = 13
 #: Shown in place of a body.
@@ -50,6 +51,9 @@ def delivery_story(story: Story, gates: Sequence[Gate] = ()) -> Iterator[str]:
     for one in sorted(happened, key=_moment):
         yield ""
         yield from _attempt(one) if isinstance(one, Attempt) else _report(one)
+    for deed in story.deeds:
+        yield ""
+        yield from _deed(deed)
 
 
 def event_story(event: StoredEvent) -> Iterator[str]:
@@ -135,6 +139,17 @@ def _report(report: KeptReport) -> Iterator[str]:
             ("message id", report.message_id),
             ("found by", report.match),
             ("became by it", report.became),
+        ]
+    )
+
+
+def _deed(deed: Deed) -> Iterator[str]:
+    yield f"By hand: {deed.action}"
+    yield from _facts(
+        [
+            ("done", f"{moment(deed.at)}, in the {deed.by}"),
+            ("it was", deed.status),
+            ("because", deed.reason),
         ]
     )
 

@@ -210,6 +210,7 @@ def _build(
             voucherify=settings.several("VOUCHERIFY_WEBHOOK_SECRET"),
             inbound=settings.several("BRIDGE_INBOUND_TOKEN"),
             iterable=settings.several("ITERABLE_WEBHOOK_SECRET"),
+            console=settings.get("BRIDGE_CONSOLE_PASSWORD"),
         ),
         port=int(settings.get("PORT", "8000")),
         processes=int(settings.get("WEB_CONCURRENCY", "2")),

@@ -162,6 +162,8 @@ class Secrets:
     voucherify: tuple[str, ...] = field(repr=False, default=())
     inbound: tuple[str, ...] = field(repr=False, default=())
     iterable: tuple[str, ...] = field(repr=False, default=())
+    #: Opens the console; empty for none, and then there is no console.
+    console: str = field(repr=False, default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

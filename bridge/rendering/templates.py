@@ -1,7 +1,7 @@
 """Template files to payloads; every failure is a `RenderError` that names the line."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -88,16 +88,22 @@ class Templates:
     Args:
         folder: Where the templates are.
         names: File names in it.
+        edited: Texts that stand for files, by their names.
 
     Raises:
         ConfigError: With every problem of every template.
     """
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Iterable[str],
+        edited: Mapping[str, str] | None = None,
+    ) -> None:
         problems: list[Problem] = []
         self._compiled: dict[str, _Compiled] = {}
         for name in sorted(set(names)):
-            compiled, found = _compile(folder, name)
+            compiled, found = _compile(folder, name, (edited or {}).get(name))
             problems += found
             if compiled is not None:
                 self._compiled[name] = compiled
@@ -151,9 +157,12 @@ def lint(folder: Path, name: str) -> list[Problem]:
     return _compile(folder, name)[1]
 
 
-def _compile(folder: Path, name: str) -> tuple[_Compiled | None, list[Problem]]:
+def _compile(
+    folder: Path, name: str, source: str | None = None
+) -> tuple[_Compiled | None, list[Problem]]:
     try:
-        source = (folder / name).read_text(encoding="utf-8-sig")
+        if source is None:
+            source = (folder / name).read_text(encoding="utf-8-sig")
     except OSError as error:
         return None, [Problem(name, f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError:

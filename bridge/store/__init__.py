@@ -14,11 +14,14 @@ from bridge.store.answers import (
     StoredEvent,
     Story,
 )
+from bridge.store.bulks import Bulk
 from bridge.store.commits import Commits
 from bridge.store.database import Tx
+from bridge.store.deeds import Action, By, Deed
 from bridge.store.doubts import Doubt
 from bridge.store.figures import Figures
 from bridge.store.gates import Gates, gate_of
+from bridge.store.glance import MANY, Glance, Hour
 from bridge.store.grouping import Ticket
 from bridge.store.ledger import Ledger
 from bridge.store.queue import Queue
@@ -30,10 +33,15 @@ from bridge.store.store import Store, open_store
 
 __all__ = [
     "DESTINATION",
+    "MANY",
+    "Action",
     "Alarm",
     "Alarms",
+    "Bulk",
+    "By",
     "Call",
     "Commits",
+    "Deed",
     "DeliveryFilter",
     "DeliveryRow",
     "Doubt",
@@ -42,7 +50,9 @@ __all__ = [
     "EventRow",
     "Figures",
     "Gates",
+    "Glance",
     "Health",
+    "Hour",
     "Ledger",
     "Queue",
     "Reports",

@@ -13,6 +13,7 @@ from bridge.model import (
     KeptReport,
     Lane,
 )
+from bridge.store.deeds import Deed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class DeliveryFilter:
     search: str | None = None
     #: Stored at or after this time.
     since: datetime | None = None
+    #: Stored before this time.
+    before: datetime | None = None
     limit: int = 50
     #: Only what was stored before the delivery with this id: the next page.
     after: str | None = None
@@ -107,6 +110,8 @@ class Story:
     attempts: tuple[Attempt, ...]
     #: What Iterable reported of it, in the order it came.
     reports: tuple[KeptReport, ...] = ()
+    #: What people did to it or its event, from the first to the last.
+    deeds: tuple[Deed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """The ledger: what came, and what became of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from bridge.model import (
     Attempt,
@@ -14,7 +14,7 @@ from bridge.model import (
     KeptReport,
     Lane,
 )
-from bridge.store import routes_waiting
+from bridge.store import bulks, catalogue, finding, route_names
 from bridge.store.answers import (
     DeliveryFilter,
     DeliveryRow,
@@ -25,25 +25,30 @@ from bridge.store.answers import (
     Story,
 )
 from bridge.store.database import AnyRow, Database, Tx
+from bridge.store.deeds import Deed, note, note_gate, of_gate, of_subject
 from bridge.store.figures import Figures, count
 from bridge.store.gates import Gates
-from bridge.store.mending import redeliver, resolve
+from bridge.store.glance import Glance, glance
+from bridge.store.mending import close, redeliver, resolve
 from bridge.store.reports import count_unmatched, reports_of, unmatched
 from bridge.store.schema import (
     CHUNK,
     IS_TROUBLED,
     IS_UNUSED,
-    MOVING,
     NO_ID,
-    TROUBLED,
     as_id,
     attempts,
     deliveries,
+    earliest_id,
     events,
 )
-from bridge.store.searching import matching
 
 _DELIVERY = [column for column in deliveries.c if column.name != "token"]
+_BY_ID = (
+    select(*_DELIVERY)
+    .where(deliveries.c.id.in_(bindparam("wanted", expanding=True)))
+    .order_by(deliveries.c.id.desc())
+)
 _EVENT = [
     column
     for column in events.c
@@ -78,28 +83,51 @@ class Ledger:
 
     redeliver = staticmethod(redeliver)
     resolve = staticmethod(resolve)
+    close = staticmethod(close)
+    note = staticmethod(note)
+    note_gate = staticmethod(note_gate)
+    #: Runs over many deliveries (see `bulks`).
+    begin_bulk = staticmethod(bulks.begin)
+    step_bulk = staticmethod(bulks.step)
+    end_bulk = staticmethod(bulks.end)
+    bulk = staticmethod(bulks.find)
+    bulks = staticmethod(bulks.newest)
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def deliveries(self, wanted: DeliveryFilter) -> list[DeliveryRow]:
         """List deliveries, the newest first."""
-        statement = select(*_DELIVERY).order_by(deliveries.c.id.desc())
-        statement = statement.limit(wanted.limit)
-        if wanted.status is not None:
-            statement = statement.where(*_in_status(wanted.status))
-        if wanted.route is not None:
-            statement = statement.where(deliveries.c.route == wanted.route)
-        if wanted.since is not None:
-            statement = statement.where(deliveries.c.created_at >= wanted.since)
-        if wanted.after is not None:
-            statement = statement.where(
-                deliveries.c.id < (as_id(wanted.after) or NO_ID)
-            )
-        if wanted.search is not None:
-            statement = statement.where(matching(wanted.search))
         with self._database.read() as tx:
-            return [_delivery(row) for row in tx.connection.execute(statement)]
+            ids = finding.ids(tx, wanted)
+            found: list[DeliveryRow] = []
+            for start in range(0, len(ids), CHUNK):
+                values = {"wanted": ids[start : start + CHUNK]}
+                rows = tx.connection.execute(_BY_ID, values)
+                found += map(_delivery, rows)
+        return found
+
+    def glance(self) -> Glance:
+        """Tell what a person wants to see first; quick, however much there is."""
+        with self._database.read() as tx:
+            return glance(tx)
+
+    def note_words(self, margin: timedelta) -> bool:
+        """Let the next thousand deliveries be found by their words.
+
+        Args:
+            margin: How old they must be, so that none comes between them later.
+
+        Returns:
+            True where there were that many.
+        """
+        with self._database.read() as tx:
+            after = catalogue.end(tx)
+            rows = catalogue.next_rows(tx, earliest_id(tx.now - margin))
+        if rows:
+            with self._database.write() as tx:
+                catalogue.write(tx, after, rows)
+        return bool(rows)
 
     def story(self, delivery_id: str) -> Story | None:
         """Tell everything about one delivery; None where there is none."""
@@ -119,7 +147,14 @@ class Ledger:
             )
             tries = tuple(_attempt(one) for one in tx.connection.execute(made))
             told = tuple(reports_of(tx, known))
-        return Story(delivery=_delivery(row), event=event, attempts=tries, reports=told)
+            done = (*of_subject(tx, row.event_id), *of_subject(tx, known))
+        return Story(
+            delivery=_delivery(row),
+            event=event,
+            attempts=tries,
+            reports=told,
+            deeds=tuple(sorted(done, key=lambda deed: deed.at)),
+        )
 
     def statuses(self, ids: Iterable[str]) -> dict[str, DeliveryStatus]:
         """Tell where deliveries stand; those that are not there are left out."""
@@ -178,6 +213,23 @@ class Ledger:
         with self._database.read() as tx:
             return unmatched(tx, limit, since), count_unmatched(tx, since)
 
+    def deliveries_of(self, event_id: str) -> list[DeliveryRow]:
+        """List what an event made, in the order it was made."""
+        made = select(*_DELIVERY).where(deliveries.c.event_id == as_id(event_id))
+        with self._database.read() as tx:
+            rows = tx.connection.execute(made.order_by(deliveries.c.id))
+            return [_delivery(row) for row in rows]
+
+    def deeds_at(self, gate: str) -> tuple[Deed, ...]:
+        """Tell what people did to a gate, the newest first."""
+        with self._database.read() as tx:
+            return of_gate(tx, gate)
+
+    def deeds_to(self, event_id: str) -> tuple[Deed, ...]:
+        """Tell what people did to an event, the first first."""
+        with self._database.read() as tx:
+            return of_subject(tx, event_id)
+
     def health(self) -> Health:
         """Say how the queue does; cheap enough to be asked every second."""
         with self._database.read() as tx:
@@ -202,16 +254,7 @@ class Ledger:
     def waiting_routes(self) -> set[str]:
         """List the routes for which deliveries are pending or in doubt."""
         with self._database.read() as tx:
-            return routes_waiting.names(tx)
-
-
-def _in_status(status: DeliveryStatus) -> Iterator[ColumnElement[bool] | TextClause]:
-    """Ask for a state in such words that its partial index is used."""
-    yield deliveries.c.status == status.value
-    if status in MOVING:
-        yield deliveries.c.due_at.is_not(None)
-    if status in TROUBLED:
-        yield IS_TROUBLED
+            return route_names.waiting(tx)
 
 
 def _find_event(tx: Tx, event_id: str) -> StoredEvent | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, select, update
 
 from bridge.model import Cause, DeliveryStatus, next_status
-from bridge.store import routes_waiting
+from bridge.store import route_names
 from bridge.store.claiming import as_claim, claim
 from bridge.store.database import Tx
 from bridge.store.doubts import decide_doubt, doubtful, expire_leases, postpone
@@ -70,7 +70,7 @@ class Queue:
 
     def hold_orphans(self, tx: Tx, routes: Sequence[str]) -> int:
         """Hold what waits for a route that is not among those named; count them."""
-        orphans = routes_waiting.names(tx) - set(routes)
+        orphans = route_names.waiting(tx) - set(routes)
         if not orphans:
             return 0
         values = {"orphans": sorted(orphans), "now": tx.now}

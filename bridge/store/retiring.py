@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from bridge.model import DeliveryStatus, EventStatus
+from bridge.store import catalogue, deeds
 from bridge.store.database import Tx
 from bridge.store.schema import attempts, deliveries, events, keys, reports
 
@@ -169,6 +170,9 @@ def remove(tx: Tx, ids: Sequence[str], before: datetime) -> list[str]:
     """
     chosen = _still(tx, ids, before)
     if chosen:
+        made = tx.connection.execute(_of_ids, {"ids": chosen}).scalars().all()
+        catalogue.forget(tx, made)
+        deeds.forget(tx, [*made, *chosen])
         several = (_REMOVE_REPORTS, _REMOVE_ATTEMPTS, _REMOVE_DELIVERIES, _REMOVE)
         for statement in several:
             tx.connection.execute(statement, {"ids": chosen})

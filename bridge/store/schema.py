@@ -1,6 +1,7 @@
 """The tables, their indexes, and ids; no statement is run here."""
 
 import re
+from datetime import datetime
 
 import uuid_utils
 from sqlalchemy import (
@@ -25,7 +26,7 @@ from bridge.store.columns import Id, Utc, Words
 #:
 #: A later migration that older programs cannot live with names the least number they
 #: must know: `0007-needs-0005`. Without such an ending any older program runs on it.
-REVISION = "0009"
+REVISION = "0010"
 
 #: Most values in one look-up: databases bound them, and compiled statements grow.
 CHUNK = 500
@@ -151,6 +152,38 @@ Index(
     postgresql_where=IS_TROUBLED,
 )
 
+#: What no longer moves by itself. It is appended to at each route's end, and so cheap.
+IS_SETTLED = deliveries.c.due_at.is_(None)
+Index(
+    "deliveries_settled",
+    deliveries.c.status,
+    deliveries.c.route,
+    deliveries.c.id,
+    sqlite_where=IS_SETTLED,
+    postgresql_where=IS_SETTLED,
+)
+
+#: Words by which deliveries are searched, in parts of so many deliveries each. Indexes
+#: on the columns themselves would touch a page at a random place for every word of
+#: every delivery; here one part's pages are written once, in order.
+catalogue = Table(
+    "catalogue",
+    metadata,
+    Column("part", Integer, nullable=False),
+    #: UTF-8, whose order is the same in every database.
+    Column("word", LargeBinary, nullable=False),
+    Column("delivery_id", Id, nullable=False),
+    PrimaryKeyConstraint("part", "word", "delivery_id"),
+    sqlite_with_rowid=False,
+)
+catalogue_parts = Table(
+    "catalogue_parts",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    #: The newest delivery in it; the next part begins behind.
+    Column("last", Id, nullable=False),
+)
+
 keys = Table(
     "keys",
     metadata,
@@ -249,6 +282,49 @@ for _name, _column, _is_matched in (
     Index(_name, _column, sqlite_where=_condition, postgresql_where=_condition)
 Index("reports_message", reports.c.message_id)
 
+#: What people did by hand.
+deeds = Table(
+    "deeds",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("by", String, nullable=False),
+    Column("action", String, nullable=False),
+    #: The delivery or event, null for what was done to a gate.
+    Column("subject", Id),
+    Column("gate", String),
+    #: Where it stood before.
+    Column("status", String),
+    Column("reason", Words),
+)
+for _column in (deeds.c.subject, deeds.c.gate):
+    Index(
+        f"deeds_{_column.name}",
+        _column,
+        deeds.c.id,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
+
+#: What is done to many deliveries, batch by batch.
+bulks = Table(
+    "bulks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("action", String, nullable=False),
+    Column("filter", JSON, nullable=False),
+    Column("reason", Words),
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    #: Everything newer is done with.
+    Column("cursor", Id),
+    Column("planned", Integer, nullable=False),
+    Column("done", Integer, nullable=False, server_default="0"),
+    #: Looked at and left alone: their state had changed.
+    Column("passed", Integer, nullable=False, server_default="0"),
+)
+
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -259,6 +335,12 @@ NO_ID = "00000000-0000-0000-0000-000000000000"
 def new_id() -> str:
     """Make a sortable id (UUIDv7)."""
     return str(uuid_utils.uuid7())
+
+
+def earliest_id(moment: datetime) -> str:
+    """Name the least id that `new_id` could have made at a moment."""
+    digits = f"{max(0, int(moment.timestamp() * 1000)):012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
 
 
 def as_id(text: str) -> str | None:

@@ -31,13 +31,18 @@ _SHOWN = 100
 
 def install(app: Flask) -> None:
     """Give an application its request ids and its error answers."""
-    app.before_request(_name_request)
-    app.after_request(_tell_name)
+    name_requests(app)
     # It would tell of a fault in words of its own, without the request's id.
     app.logger.disabled = True
     app.register_error_handler(HTTPException, _http_problem)
     app.register_error_handler(SignatureError, _not_authentic)
     app.register_error_handler(StoreUnavailable, _not_available)
+
+
+def name_requests(app: Flask) -> None:
+    """Give every request of an application an id, and tell it in the answer."""
+    app.before_request(_name_request)
+    app.after_request(_tell_name)
 
 
 class Awaited(Response):

@@ -1,10 +1,14 @@
 """One `Bridge` becomes a Flask application."""
 
+from functools import partial
+from importlib import import_module
+
 from flask import Flask
 
 from bridge.bootstrap import Bridge
 from bridge.lookout import Lookout
 from bridge.web import answers, figures, health, receiver, reports
+from bridge.web.mounting import Application, Mounted
 
 
 def create_app(bridge: Bridge) -> Flask:
@@ -16,6 +20,9 @@ def create_app(bridge: Bridge) -> Flask:
     app.register_blueprint(receiver.doors(bridge.config, bridge.intake))
     app.register_blueprint(reports.door(bridge.config, bridge.confirm))
     _show_state(app, bridge)
+    if bridge.config.secrets.console:
+        make = partial(_console, bridge)
+        app.wsgi_app = Mounted("/console", make, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -25,6 +32,14 @@ def create_state_app(bridge: Bridge) -> Flask:
     answers.install(app)
     _show_state(app, bridge)
     return app
+
+
+def _console(bridge: Bridge) -> Application:
+    # Its libraries are not for the processes that nobody asks for it.
+    application: Application = import_module("bridge.web.console").create_console(
+        bridge
+    )
+    return application
 
 
 def _show_state(app: Flask, bridge: Bridge) -> None:

@@ -9,10 +9,10 @@ from threading import Lock, Thread
 
 import pytest
 
-from bridge.cli.planning import Source
 from bridge.cli.posting import CONCURRENCY, TRIES, Poster, door_url
 from bridge.errors import NotSentError, SignatureError
 from bridge.model import Capture
+from bridge.steering.planning import Source
 from bridge.voucherify import verify
 
 pytestmark = pytest.mark.integration

@@ -26,7 +26,7 @@ from bridge.model import (
     NewDelivery,
     Settlement,
 )
-from bridge.store import Store, Story, gate_of, new_id
+from bridge.store import By, Store, Story, gate_of, new_id
 from tests.integration.conftest import Clock
 
 pytestmark = pytest.mark.integration
@@ -395,7 +395,7 @@ def test_a_late_report_of_the_first_send_does_not_end_a_redelivery(
     delivery_id = sent()
     tick(minutes=10)
     with store.write() as tx:
-        store.ledger.redeliver(tx, [delivery_id], force=True)
+        store.ledger.redeliver(tx, [delivery_id], by=By.SHELL, force=True)
     early = "2020-02-29 12:00:01 +00:00"
     found = told(messageId="m", createdAt=early, **ours(delivery_id))
     assert found.became is Became.NOTED
@@ -454,7 +454,7 @@ def test_undelivered_waits_for_an_operator(
     told("emailSendSkip", reason="DataFeedError", messageId="m", **ours(delivery_id))
     assert claim() == claim(lane=Lane.RETRY) == []
     with store.write() as tx:
-        assert store.ledger.redeliver(tx, [delivery_id]) == [delivery_id]
+        assert store.ledger.redeliver(tx, [delivery_id], by=By.SHELL) == [delivery_id]
     assert len(claim()) == 1
 
 

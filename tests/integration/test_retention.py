@@ -23,7 +23,7 @@ from bridge.model import (
     Settlement,
 )
 from bridge.retention import Retention
-from bridge.store import DeliveryFilter, EventFilter, Store, Story
+from bridge.store import By, DeliveryFilter, EventFilter, Store, Story
 
 pytestmark = pytest.mark.integration
 
@@ -153,7 +153,7 @@ def test_what_is_held_is_never_touched_until_somebody_has_closed_it(
     sweep()
     assert story(one).event.blanked_at is None
     with store.write() as tx:
-        store.ledger.resolve(tx, one, Cause.RESOLVED_DROPPED, "not wanted")
+        store.ledger.resolve(tx, one, Cause.RESOLVED_DROPPED, "not wanted", by=By.SHELL)
     tick(days=29)
     sweep()
     assert story(one).event.blanked_at is None
@@ -339,7 +339,7 @@ def test_a_story_that_moved_between_the_look_and_the_step_is_left_alone(
         page = store.retiring.old_events(tx, before, after=None, most=9, whole=True)
     assert len(page.events) == 1
     with store.write() as tx:
-        assert store.ledger.redeliver(tx, [one], force=True) == [one]
+        assert store.ledger.redeliver(tx, [one], by=By.SHELL, force=True) == [one]
     with store.write() as tx:
         assert store.retiring.blank(tx, page.events, before) == []
         assert store.retiring.remove(tx, page.events, before) == []
@@ -356,8 +356,8 @@ def test_what_was_blanked_cannot_be_put_back_in_the_queue(
     tick(days=31)
     sweep()
     with store.write() as tx:
-        assert store.ledger.redeliver(tx, [one]) == []
-        assert store.ledger.redeliver(tx, [one], force=True) == []
+        assert store.ledger.redeliver(tx, [one], by=By.SHELL) == []
+        assert store.ledger.redeliver(tx, [one], by=By.SHELL, force=True) == []
 
 
 def test_the_thread_sweeps_until_it_is_told_to_stop(

@@ -16,7 +16,7 @@ from bridge.model import (
     Lane,
     sources,
 )
-from bridge.store import DeliveryFilter, DeliveryRow, EventFilter, Store
+from bridge.store import By, DeliveryFilter, DeliveryRow, EventFilter, Store
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +65,7 @@ def found(store: Store, **wanted: Any) -> list[str]:
 
 def redeliver(store: Store, *ids: str, force: bool = False) -> list[str]:
     with store.write() as tx:
-        return store.ledger.redeliver(tx, ids, force=force)
+        return store.ledger.redeliver(tx, ids, force=force, by=By.SHELL)
 
 
 def test_deliveries_are_listed_newest_first_by_pages(store: Store, fill: Made) -> None:
@@ -147,7 +147,7 @@ def test_id_of_nothing_finds_nothing(store: Store, text: str) -> None:
     assert store.ledger.event(text) is None
     assert redeliver(store, text) == []
     with store.write() as tx, pytest.raises(TransitionError):
-        store.ledger.resolve(tx, text, Cause.RESOLVED_SENT, "why")
+        store.ledger.resolve(tx, text, Cause.RESOLVED_SENT, "why", by=By.SHELL)
 
 
 def test_events_are_listed_newest_first_by_status_and_pages(
@@ -230,7 +230,7 @@ def test_person_closes_a_held_or_dead_delivery(
 ) -> None:
     delivery_id = bring(before)
     with store.write() as tx:
-        store.ledger.resolve(tx, delivery_id, cause, "called the customer")
+        store.ledger.resolve(tx, delivery_id, cause, "called the customer", by=By.SHELL)
     after = row(store, delivery_id)
     assert (after.status, after.reason) == (status, "called the customer")
 
@@ -243,7 +243,7 @@ def test_person_closes_nothing_else(
 ) -> None:
     delivery_id = bring(status)
     with store.write() as tx, pytest.raises(TransitionError):
-        store.ledger.resolve(tx, delivery_id, Cause.RESOLVED_SENT, "why")
+        store.ledger.resolve(tx, delivery_id, Cause.RESOLVED_SENT, "why", by=By.SHELL)
     assert row(store, delivery_id).status is status
 
 

@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.cli.printing import counted, json_line, pretty, progress, table, text
+from bridge.cli.printing import counted, json_line, progress, table, text
 from bridge.model import Attempt
+from bridge.steering.legible import pretty
 
 NOON = datetime(2026, 8, 21, 12, 0, 5, 250000, tzinfo=UTC)
 

@@ -206,7 +206,7 @@ def test_redaction_takes_linear_time(nonsense: str) -> None:
 def test_the_events_of_the_code_are_those_of_the_documentation() -> None:
     root = Path(__file__).parents[2]
     areas = "event|request|delivery|gate|store|process|server|worker|probe"
-    areas += "|report|lookout|retention|alert|check|upstream"
+    areas += "|report|lookout|retention|alert|check|upstream|console"
     code = "".join(
         path.read_text(encoding="utf-8") for path in (root / "bridge").rglob("*.py")
     )

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.cli.paging import every_delivery
 from bridge.model import Cause, DeliveryStatus, sources
+from bridge.steering.paging import every_delivery
 from bridge.store import DeliveryFilter, DeliveryRow, Ledger
 
 

@@ -2,8 +2,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from bridge.cli.planning import Fate, Nothing, Planner, RouteKey, Source, summary
 from bridge.model import Arrival, Capture, EventStatus, NewDelivery
+from bridge.steering.planning import Fate, Nothing, Planner, RouteKey, Source, summary
 
 KEEP = timedelta(days=30)
 

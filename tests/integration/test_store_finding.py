@@ -1,0 +1,155 @@
+"""Searches and filters on a ledger that is partly in the catalogue."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from threading import Event
+from typing import Any
+
+import pytest
+
+from bridge import cataloguing
+from bridge.model import DeliveryStatus, Lane
+from bridge.store import By, DeliveryFilter, Store, catalogue, new_id
+
+pytestmark = pytest.mark.integration
+
+Made = Callable[..., Any]
+#: Deliveries of one part here, instead of a thousand.
+PART = 5
+
+
+@pytest.fixture
+def noted(
+    store: Store, clock: Any, fill: Made, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Thirteen deliveries, the last three in no part; the newest last."""
+    monkeypatch.setattr(catalogue, "PART", PART)
+    numbers = count()
+    ids = [
+        fill(1, codes=(f"CODE-{n:03}",), recipient=f"crm-{n % 2}", campaign="Load")[0]
+        for n in (next(numbers) for _ in range(13))
+    ]
+    # Ids are made by the host's clock, and only old ones are noted.
+    clock.now = datetime.now(UTC) + timedelta(minutes=5)
+    while store.ledger.note_words(timedelta(0)):
+        pass
+    return ids
+
+
+def found(store: Store, **wanted: Any) -> list[str]:
+    return [one.id for one in store.ledger.deliveries(DeliveryFilter(**wanted))]
+
+
+@pytest.mark.parametrize("number", [0, 4, 5, 9, 10, 12])
+def test_a_code_is_found_in_each_part_and_behind_the_last(
+    store: Store, noted: list[str], number: int
+) -> None:
+    assert found(store, search=f"CODE-{number:03}") == [noted[number]]
+
+
+def test_a_beginning_finds_all_newest_first(store: Store, noted: list[str]) -> None:
+    assert found(store, search="CODE-") == noted[::-1]
+    assert found(store, search="code-") == []
+
+
+def test_a_search_goes_on_page_by_page(store: Store, noted: list[str]) -> None:
+    def pages() -> Iterator[list[str]]:
+        after = None
+        while page := found(store, search="Load", limit=4, after=after):
+            yield page
+            after = page[-1]
+
+    assert [one for page in pages() for one in page] == noted[::-1]
+
+
+def test_a_search_keeps_to_the_filters(store: Store, noted: list[str]) -> None:
+    with store.write() as tx:
+        claims = store.queue.claim(tx, ["r"], Lane.FRESH, 2, timedelta(hours=1), "t")
+    sending = sorted((one.delivery_id for one in claims), reverse=True)
+    status = DeliveryStatus.SENDING
+    assert found(store, search="Load", status=status) == sending
+    assert found(store, search="Load", status=DeliveryStatus.DEAD) == []
+    assert found(store, search="Load", route="nowhere") == []
+    assert found(store, search="crm-1", route="r") == noted[11::-2]
+
+
+def test_further_codes_are_found(store: Store, fill: Made, noted: list[str]) -> None:
+    several = fill(5, codes=("ONE", "TWO"))
+    store.ledger.note_words(timedelta(0))
+    store.ledger.note_words(timedelta(0))
+    assert found(store, search="TWO") == several[::-1]
+    assert found(store, search="CODE-000") == noted[:1]
+
+
+def test_a_publications_id_finds_its_keys(
+    store: Store, new_delivery: Made, new_arrival: Made, noted: list[str]
+) -> None:
+    one = new_delivery("pub:pub_77:v_1")
+    store.commits.add(new_arrival(one))
+    assert found(store, search="pub_77") == [one.id]
+    assert one.id not in noted
+
+
+def test_a_webhooks_id_finds_what_it_made(store: Store, noted: list[str]) -> None:
+    story = store.ledger.story(noted[3])
+    assert story is not None
+    assert story.event.transport_key is not None
+    assert found(store, search=story.event.transport_key) == [noted[3]]
+
+
+def test_settled_ones_are_listed_by_state_and_route(
+    store: Store, noted: list[str]
+) -> None:
+    with store.write() as tx:
+        store.queue.hold_orphans(tx, [])
+        store.ledger.redeliver(tx, noted[:1], by=By.SHELL)
+    held = noted[:0:-1]
+    assert found(store, status=DeliveryStatus.HELD) == held
+    assert found(store, status=DeliveryStatus.HELD, route="r", limit=3) == held[:3]
+    assert found(store, route="r") == noted[::-1]
+    assert found(store, status=DeliveryStatus.ACCEPTED) == []
+
+
+def test_two_who_note_at_once_make_one_part(store: Store, noted: list[str]) -> None:
+    with store.read() as tx:
+        end = catalogue.end(tx)
+        assert end == noted[9]
+        assert catalogue.next_rows(tx, "ffffffff-ffff-ffff-ffff-ffffffffffff") == []
+    with store.write() as tx:
+        assert not catalogue.write(tx, new_id(), [])
+
+
+def test_noting_goes_on_beside_the_deliveries_and_ends_with_them(
+    store: Store,
+    clock: Any,
+    fill: Made,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., None],
+) -> None:
+    monkeypatch.setattr(catalogue, "PART", PART)
+    ids = fill(10)
+    clock.now = datetime.now(UTC) + timedelta(minutes=5)
+    stop = Event()
+    thread = cataloguing.start(store.ledger, stop)
+
+    def is_noted() -> bool:
+        with store.read() as tx:
+            return bool(catalogue.end(tx) == ids[-1])
+
+    eventually(is_noted)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_glance_counts_the_last_day(store: Store, clock: Any, fill: Made) -> None:
+    clock.now = datetime.now(UTC)
+    fill(3)
+    with store.write() as tx:
+        store.queue.hold_orphans(tx, [])
+    fill(2, route="other")
+    seen = store.ledger.glance()
+    assert sum(sum(hour.settled.values()) for hour in seen.hours) == 3
+    assert sum(hour.moving for hour in seen.hours) == 2
+    assert len(seen.hours) == 24

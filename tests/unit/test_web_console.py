@@ -1,0 +1,392 @@
+"""The console with Flask's test client, a real bridge behind it."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from bridge import bootstrap, config
+from bridge.bootstrap import Bridge
+from bridge.model import Capture, DeliveryStatus
+from bridge.store import Action, By, DeliveryFilter
+from bridge.web import create_app
+from bridge.web.console.door import GUESSES, SPAN_SECONDS, Throttle
+from bridge.web.console.hiding import Veil, personal_in
+from bridge.web.console.picture import picture
+
+PASSWORD = "a-long-console-password"
+SAMPLES = Path(__file__).parents[2] / "samples" / "voucherify"
+REWARD = next(SAMPLES.glob("02_*.json")).read_bytes()
+#: What the policy forbids, and would not work.
+_FOREIGN = r'(?:src|href|action)="(?:https?:)?//|<[^>]* (?:style|on[a-z]+)='
+FILE = """
+iterable: {data_center: us}
+templates: TEMPLATES
+routes:
+  - {name: rewards, when: {}, campaign_id: 1, template: triggered_email.json.j2}
+"""
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[Bridge]:
+    path = tmp_path / "config.yaml"
+    path.write_text(FILE.replace("TEMPLATES", str(SAMPLES.parents[1] / "templates")))
+    env = {
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}",
+        "VOUCHERIFY_WEBHOOK_SECRET": "vf-test-secret-1",
+        "BRIDGE_CONSOLE_PASSWORD": PASSWORD,
+    }
+    made = bootstrap.build(config.load(path, env, "receive"))
+    made.store.migrate()
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def stranger(bridge: Bridge) -> FlaskClient:
+    """Somebody who is not in."""
+    return create_app(bridge).test_client()
+
+
+@pytest.fixture
+def client(stranger: FlaskClient) -> FlaskClient:
+    """Somebody who is in."""
+    assert log_in(stranger).status_code == 302
+    return stranger
+
+
+@pytest.fixture
+def held(bridge: Bridge) -> str:
+    """A delivery that waits for a person; its id."""
+    bridge.intake.receive(Capture(body=REWARD, headers={"user-agent": "axios"}))
+    (row,) = bridge.store.ledger.deliveries(DeliveryFilter())
+    with bridge.store.write() as tx:
+        bridge.store.queue.hold_orphans(tx, [])
+    return row.id
+
+
+def token(client: FlaskClient, page: str) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(page).text)
+    assert found is not None
+    return found[1]
+
+
+def post(client: FlaskClient, path: str, page: str, **fields: str) -> TestResponse:
+    return client.post(path, data=fields | {"csrf_token": token(client, page)})
+
+
+def log_in(client: FlaskClient, password: str = PASSWORD) -> TestResponse:
+    return post(client, "/console/enter", "/console/enter", password=password)
+
+
+def status(bridge: Bridge, delivery_id: str) -> DeliveryStatus:
+    story = bridge.store.ledger.story(delivery_id)
+    assert story is not None
+    return story.delivery.status
+
+
+def test_without_a_password_there_is_no_console(bridge: Bridge) -> None:
+    secrets = replace(bridge.config.secrets, console="")
+    closed = replace(bridge, config=replace(bridge.config, secrets=secrets))
+    assert create_app(closed).test_client().get("/console/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console",
+        "/console/",
+        "/console/deliveries",
+        "/console/deliveries.csv",
+        "/console/deliveries/01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55",
+        "/console/events",
+        "/console/routes",
+        "/console/nowhere",
+    ],
+)
+def test_a_stranger_is_sent_to_the_door(stranger: FlaskClient, path: str) -> None:
+    answer = stranger.get(path)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/console/enter")
+
+
+def test_who_logged_in_comes_to_the_page_asked_for(stranger: FlaskClient) -> None:
+    asked = stranger.get("/console/deliveries?route=a").location
+    answer = post(stranger, asked, asked, password=PASSWORD)
+    assert answer.location == "/console/deliveries?route=a"
+
+
+@pytest.mark.parametrize("page", ["https://evil.example/", "//evil.example", "/x"])
+def test_the_door_leads_nowhere_else(stranger: FlaskClient, page: str) -> None:
+    door = f"/console/enter?next={page}"
+    assert post(stranger, door, door, password=PASSWORD).location == "/console/"
+
+
+def test_a_wrong_password_opens_nothing(stranger: FlaskClient) -> None:
+    assert log_in(stranger, "wrong").status_code == 401
+    assert stranger.get("/console/").status_code == 302
+
+
+def test_guessers_are_made_to_wait(stranger: FlaskClient) -> None:
+    for _ in range(GUESSES):
+        log_in(stranger, "wrong")
+    answer = log_in(stranger)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= SPAN_SECONDS
+
+
+def test_a_throttle_forgets_after_its_span() -> None:
+    now = [0.0]
+    throttle = Throttle(clock=lambda: now[0])
+    for _ in range(GUESSES):
+        assert throttle.wait() == 0
+        throttle.count()
+    assert throttle.wait() > 0
+    now[0] = SPAN_SECONDS
+    assert throttle.wait() == 0
+
+
+def test_who_left_is_a_stranger(client: FlaskClient) -> None:
+    post(client, "/console/leave", "/console/")
+    assert client.get("/console/").status_code == 302
+
+
+def test_a_session_is_good_in_every_process_and_not_after_a_new_password(
+    bridge: Bridge, client: FlaskClient
+) -> None:
+    cookie = client.get_cookie("bridge_console", path="/console")
+    assert cookie is not None
+
+    def sees(bridge: Bridge) -> bool:
+        other = create_app(bridge).test_client()
+        other.set_cookie("bridge_console", cookie.value, path="/console")
+        return other.get("/console/").status_code == 200
+
+    assert sees(bridge)
+    secrets = replace(bridge.config.secrets, console="another-password")
+    assert not sees(replace(bridge, config=replace(bridge.config, secrets=secrets)))
+
+
+def test_the_cookie_keeps_to_itself(stranger: FlaskClient) -> None:
+    field = token(stranger, "/console/enter")
+    data = {"password": PASSWORD, "csrf_token": field}
+    plain = stranger.post("/console/enter", data=data).headers["Set-Cookie"]
+    assert "HttpOnly" in plain
+    assert "SameSite=Lax" in plain
+    assert "Path=/console" in plain
+    assert "Secure" not in plain
+    by_tls = stranger.get("/console/enter", headers={"X-Forwarded-Proto": "https"})
+    assert "Secure" in by_tls.headers["Set-Cookie"]
+
+
+def test_a_form_without_its_token_is_refused(client: FlaskClient, held: str) -> None:
+    answer = client.post(f"/console/deliveries/{held}/redeliver")
+    assert answer.status_code == 400
+    assert "cannot be taken" in answer.text
+
+
+def test_pages_load_nothing_from_elsewhere(client: FlaskClient, held: str) -> None:
+    for page in ("/console/", "/console/deliveries", f"/console/deliveries/{held}"):
+        answer = client.get(page)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert not re.search(_FOREIGN, answer.text)
+
+
+def test_a_webhooks_doors_get_no_cookie(client: FlaskClient) -> None:
+    answer = client.post("/webhooks/voucherify", data=b"{}")
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_personal_data_is_hidden_until_asked_for(
+    client: FlaskClient, held: str
+) -> None:
+    page = f"/console/deliveries/{held}"
+    personal = [*personal_in(REWARD)]
+    assert personal
+    hidden = client.get(page).text
+    assert [one for one in personal if len(one) > 3 and one in hidden] == []
+    post(client, "/console/show", page)
+    assert all(one in client.get(page).text for one in personal)
+    post(client, "/console/hide", page)
+    assert client.get(page).text.count("••••") == hidden.count("••••")
+
+
+def test_a_held_delivery_is_put_back_and_that_is_told(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    page = f"/console/deliveries/{held}"
+    assert post(client, f"{page}/redeliver", page).status_code == 302
+    assert status(bridge, held) is DeliveryStatus.PENDING
+    assert "Put back in the queue by hand" in client.get(page).text
+
+
+def test_an_accepted_one_is_put_back_only_by_force(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    page = f"/console/deliveries/{held}"
+    post(client, f"{page}/resolve", page, how="sent", reason="seen in the inbox")
+    assert status(bridge, held) is DeliveryStatus.ACCEPTED
+    post(client, f"{page}/redeliver", page)
+    assert status(bridge, held) is DeliveryStatus.ACCEPTED
+    post(client, f"{page}/redeliver", page, force="yes")
+    assert status(bridge, held) is DeliveryStatus.PENDING
+
+
+def test_dropping_asks_for_a_reason_and_keeps_it(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    page = f"/console/deliveries/{held}"
+    post(client, f"{page}/resolve", page, how="drop", reason="  ")
+    assert status(bridge, held) is DeliveryStatus.HELD
+    post(client, f"{page}/resolve", page, how="drop", reason="voucher withdrawn")
+    assert status(bridge, held) is DeliveryStatus.DROPPED
+    story = bridge.store.ledger.story(held)
+    assert story is not None
+    assert [deed.action for deed in story.deeds] == [Action.DROP]
+    assert "voucher withdrawn" in client.get(page).text
+
+
+def test_a_route_is_paused_with_a_reason_and_resumed(
+    bridge: Bridge, client: FlaskClient
+) -> None:
+    page = "/console/routes"
+    post(client, f"{page}/rewards/pause", page, reason="wording under review")
+    assert "wording under review" in client.get(page).text
+    assert "wording under review" in client.get("/console/").text
+    post(client, f"{page}/rewards/resume", page)
+    assert "Resume" not in client.get(page).text
+    done = bridge.store.ledger.deeds_at("route:rewards")
+    assert [deed.action for deed in done] == [Action.RESUME, Action.PAUSE]
+    assert post(client, f"{page}/nowhere/pause", page).status_code == 404
+
+
+def test_filters_are_kept_and_nonsense_asks_nothing(
+    client: FlaskClient, held: str
+) -> None:
+    def rows(query: str) -> int:
+        return client.get(f"/console/deliveries?{query}").text.count("/deliveries/0")
+
+    assert rows("status=held&route=rewards&since=1h") == 1
+    assert rows("status=dead") == 0
+    assert rows("route=nowhere") == 0
+    assert rows("before=2020-01-01T00:00") == 0
+    assert rows("status=nonsense&since=nonsense&before=nonsense&after=nonsense") >= 0
+    assert rows(f"search={held[:13]}") == 1
+
+
+def test_an_export_is_masked_and_no_formula(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    with bridge.store.write() as tx:
+        bridge.store.ledger.redeliver(tx, [held], by=By.SHELL)
+    lines = list(csv.reader(StringIO(client.get("/console/deliveries.csv").text)))
+    assert len(lines) == 2
+    assert lines[1][0] == held
+    assert "••••" in lines[1][5]
+
+
+def test_a_page_that_is_not_there_says_so(client: FlaskClient) -> None:
+    nobody = "/console/deliveries/01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55"
+    assert client.get(nobody).status_code == 404
+    assert client.get("/console/nowhere").status_code == 404
+
+
+def test_an_event_is_shown_replayed_and_downloaded(
+    bridge: Bridge, client: FlaskClient
+) -> None:
+    stored = bridge.intake.receive(Capture(body=b'{"nonsense": "<b>x</b>"}'))
+    page = f"/console/events/{stored.event_id}"
+    assert "&lt;b&gt;x&lt;/b&gt;" in client.get(page).text
+    assert stored.event_id in client.get("/console/events?status=parked").text
+    post(client, f"{page}/replay", page)
+    assert [deed.action for deed in bridge.store.ledger.deeds_to(stored.event_id)] == [
+        Action.REPLAY
+    ]
+    capture = post(client, f"{page}/capture", page)
+    assert json.loads(capture.data)["body"] == '{"nonsense": "<b>x</b>"}'
+
+
+def test_a_veil_hides_values_wherever_they_stand() -> None:
+    body = b'{"customer": {"name": "Leo Martens"}, "campaign": {"name": "Perks"}}'
+    veil = Veil(personal_in(body), lifted=False)
+    shown = veil.body(b'{"greeting": "Hello Leo!", "campaignName": "Perks"}')
+    assert "Leo" not in shown
+    assert "Perks" in shown
+    assert veil.text("to ana@shop.example") == "to a••••@••••"
+
+
+def test_an_empty_day_makes_an_empty_picture() -> None:
+    assert picture([]).total == 0
+
+
+def test_a_bulk_run_is_planned_confirmed_and_safe_to_repeat(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    page = "/console/bulk?action=redeliver&status=held"
+    assert "redeliver 1" in client.get(page).text
+    run = post(client, "/console/bulk", page, action="redeliver", status="held")
+    assert status(bridge, held) is DeliveryStatus.HELD
+    assert "0 of 1" in client.get(run.location).text
+    for _ in range(3):
+        post(client, f"{run.location}/step", page)
+    assert status(bridge, held) is DeliveryStatus.PENDING
+    assert "1 of 1" in client.get(run.location).text
+    story = bridge.store.ledger.story(held)
+    assert story is not None
+    assert len(story.deeds) == 1
+
+
+def test_a_stopped_run_does_nothing_more(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    page = "/console/bulk?action=drop&status=held"
+    assert "drop 1" in client.get(page).text
+    fields = {"action": "drop", "status": "held"}
+    back = post(client, "/console/bulk", page, **fields)
+    assert back.location.startswith("/console/bulk?")
+    run = post(client, "/console/bulk", page, **fields, reason="withdrawn").location
+    post(client, f"{run}/stop", page)
+    post(client, f"{run}/step", page)
+    assert status(bridge, held) is DeliveryStatus.HELD
+    assert post(client, "/console/bulk", page, action="nonsense").status_code == 400
+
+
+def test_an_edited_template_is_shown_beside_the_old_and_not_kept(
+    bridge: Bridge, client: FlaskClient
+) -> None:
+    page = "/console/templates/triggered_email.json.j2"
+    path = bridge.config.templates / "triggered_email.json.j2"
+    before = path.read_text()
+    assert "triggered_email.json.j2" in client.get("/console/templates").text
+    assert "recipientUserId" in client.get(page).text
+    edited = before.replace("{{ reward.code }}", '{{ "MY-" ~ reward.code }}')
+    assert edited != before
+    shown = post(client, page, page, source=edited).text
+    assert "As edited" in shown
+    broken = post(client, page, page, source="{{ nonsense }").text
+    assert "line 1" in broken
+    assert "changes nothing" in post(client, page, page, source=before + " ").text
+    assert path.read_text() == before
+    assert client.get("/console/templates/nothing.j2").status_code == 404
+    assert client.get("/console/templates/../config.yaml").status_code == 404
+
+
+def test_a_template_is_previewed_with_a_stored_webhook(
+    bridge: Bridge, client: FlaskClient, held: str
+) -> None:
+    story = bridge.store.ledger.story(held)
+    assert story is not None
+    page = "/console/templates/triggered_email.json.j2?webhook="
+    assert "recipientUserId" in client.get(page + story.event.id).text
+    assert client.get(f"{page}nothing").status_code == 404
