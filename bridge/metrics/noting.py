@@ -1,6 +1,7 @@
 """What happened, in one call each, for those on whose path every microsecond counts."""
 
 from datetime import timedelta
+from math import isnan
 
 from bridge.metrics.names import (
     ANSWER_SECONDS,
@@ -37,12 +38,16 @@ def refused(status: int, *, is_webhook: bool | None = None) -> int:
             refused before that could be told.
 
     Returns:
-        How many webhooks in a row were turned away; 0 where this was none.
+        How many webhooks in a row were turned away; 0 where this was none, or where
+        nothing is counted.
     """
     REFUSED.inc(REFUSALS.get(status, MALFORMED))
     if is_webhook or (is_webhook is None and status in _LATER_REFUSALS):
+        before = UPSTREAM_FAILURES.get()
+        if isnan(before):
+            return 0
         # Two processes at once may count one too few: it is a row, not a sum.
-        row = int(UPSTREAM_FAILURES.get()) + 1
+        row = int(before) + 1
         UPSTREAM_FAILURES.set(row)
         return row
     return 0
