@@ -28,6 +28,12 @@ class Person:
         """Name the addresses asked for, and those seen beside the other names."""
         return self.emails | self.own_emails
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Name what deliveries to this person stand under."""
+        asked = self.source_ids | self.emails
+        return asked | self.customer_ids | self.looked_up
+
     def is_meant(self, mention: Mention) -> bool:
         """Tell whether a mention is of this person."""
         return not (

@@ -70,12 +70,10 @@ class Finder:
         return replace(person, looked_up=frozenset(found))
 
     def _among_deliveries(self, person: Person, event_ids: set[str]) -> Person:
-        names = [
-            *(person.source_ids | person.emails),
-            *(person.customer_ids | person.looked_up),
-        ]
         with self._store.read() as tx:
-            for event_id, customer_id in self._store.forgetting.told_to(tx, names):
+            for event_id, customer_id in self._store.forgetting.told_to(
+                tx, [*person.names]
+            ):
                 event_ids.add(event_id)
                 if customer_id is not None:
                     known = person.customer_ids | {customer_id}

@@ -84,6 +84,7 @@ class Forgetting:
         with store.write() as tx:
             unmatched = store.forgetting.reports_on(tx, (), mails)
             total = Report(reports=store.forgetting.remove_reports(tx, unmatched))
+            store.forgetting.unsearch(tx, findings.person.names)
         for batch in _batches(findings.event_ids):
             with store.read() as tx:
                 foreseen = self._work(tx, batch, findings.person, keep=False)
@@ -102,11 +103,13 @@ class Forgetting:
                         tx, store.forgetting.reports_on(tx, work.own_ids, ())
                     ),
                 )
-            if keys:
-                # Receivers look for hashes once they have noticed that there are any.
+            if work.own:
+                # Receivers look for hashes once they have noticed that there are any;
+                # and whoever was noting words just now has done it.
                 self._rest(2 * store.keys_forgotten.NOTICED_WITHIN)
                 with store.write() as tx:
                     store.keys_forgotten.drop(tx, keys)
+                    store.forgetting.unlist(tx, work.own_ids)
             total = total.plus(done)
         return total
 

@@ -1,5 +1,6 @@
 """What is done to many deliveries: batch by batch, each with its place in the run."""
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -101,6 +102,16 @@ def end(tx: Tx, bulk_id: str) -> None:
     """Stop a run where it is; what is done stays done."""
     is_it = bulks.c.id == bulk_id, bulks.c.ended_at.is_(None)
     tx.connection.execute(update(bulks).where(*is_it).values(ended_at=tx.now))
+
+
+def forget(tx: Tx, names: Container[str]) -> None:
+    """End runs that search for somebody, and forget what they searched for."""
+    for row in tx.connection.execute(select(bulks.c.id, bulks.c.filter)).all():
+        if row.filter.get("search", "") in names:
+            end(tx, row.id)
+            kept = {name: one for name, one in row.filter.items() if name != "search"}
+            is_it = bulks.c.id == row.id
+            tx.connection.execute(update(bulks).where(is_it).values(filter=kept))
 
 
 def find(tx: Tx, bulk_id: str) -> Bulk | None:

@@ -57,16 +57,18 @@ def next_rows(tx: Tx, margin_ends: str) -> list[AnyRow]:
     return rows if len(rows) == PART else []
 
 
-def write(tx: Tx, after: str, rows: list[AnyRow]) -> bool:
-    """Write a part, unless somebody else has meanwhile.
+def note(tx: Tx, after: str, margin_ends: str) -> bool:
+    """Write the next part, unless somebody else has meanwhile.
 
     Args:
-        tx: A transaction that writes.
-        after: The catalogue's end when the rows were read.
-        rows: What the part is made of.
+        tx: A transaction that writes. It reads the rows again: who was forgotten since
+            they were counted is not in them any more.
+        after: The catalogue's end when the rows were counted.
+        margin_ends: As for `next_rows`.
     """
     newest = tx.connection.execute(_NEWEST).first()
-    if after != ("" if newest is None else newest.last):
+    rows = next_rows(tx, margin_ends)
+    if not rows or after != ("" if newest is None else newest.last):
         return False
     number = 1 if newest is None else newest.number + 1
     part = {"number": number, "last": rows[-1].id}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from bridge.store.database import AnyRow, Tx
 from bridge.store.schema import CHUNK, deeds, new_id
@@ -92,6 +92,14 @@ def of_gate(tx: Tx, gate: str) -> tuple[Deed, ...]:
     """Tell what was done to a gate, the newest first."""
     found = select(deeds).where(deeds.c.gate == gate).order_by(deeds.c.id.desc())
     return tuple(_deed(row) for row in tx.connection.execute(found.limit(_TOLD)))
+
+
+def silence(tx: Tx, subjects: Sequence[str]) -> None:
+    """Remove the words in which somebody said why; they may name a person."""
+    for start in range(0, len(subjects), CHUNK):
+        chunk = subjects[start : start + CHUNK]
+        is_one = deeds.c.subject.in_(chunk)
+        tx.connection.execute(update(deeds).where(is_one).values(reason=None))
 
 
 def forget(tx: Tx, subjects: Sequence[str]) -> None:

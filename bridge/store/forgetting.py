@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from bridge.model import Cause, DeliveryStatus, EventStatus, next_status
+from bridge.store import bulks, catalogue, deeds
 from bridge.store.database import AnyRow, Tx
 from bridge.store.keys_forgotten import hashed
 from bridge.store.schema import CHUNK, attempts, deliveries, events, reports
@@ -194,6 +195,11 @@ def remove_reports(tx: Tx, ids: Sequence[str]) -> int:
     return tx.connection.execute(_REMOVE_REPORTS, {"wanted": list(ids)}).rowcount
 
 
+def unsearch(tx: Tx, names: Iterable[str]) -> None:
+    """Take the person's names out of what runs over many deliveries search for."""
+    bulks.forget(tx, frozenset(names))
+
+
 def empty(tx: Tx, several: Sequence[Share]) -> None:
     """Take the person out of deliveries; what waits will not be sent."""
     rows = [
@@ -207,6 +213,13 @@ def empty(tx: Tx, several: Sequence[Share]) -> None:
     ]
     if rows:
         tx.connection.execute(_EMPTY, rows)
+        unlist(tx, [one.id for one in several])
+        deeds.silence(tx, [one.id for one in several])
+
+
+def unlist(tx: Tx, delivery_ids: Sequence[str]) -> None:
+    """Let nobody find deliveries by the words they had."""
+    catalogue.forget(tx, delivery_ids)
 
 
 def _forgotten(one: Share) -> DeliveryStatus:

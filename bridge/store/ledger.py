@@ -122,12 +122,12 @@ class Ledger:
             True where there were that many.
         """
         with self._database.read() as tx:
-            after = catalogue.end(tx)
-            rows = catalogue.next_rows(tx, earliest_id(tx.now - margin))
-        if rows:
+            after, ends = catalogue.end(tx), earliest_id(tx.now - margin)
+            is_enough = bool(catalogue.next_rows(tx, ends))
+        if is_enough:
             with self._database.write() as tx:
-                catalogue.write(tx, after, rows)
-        return bool(rows)
+                catalogue.note(tx, after, ends)
+        return is_enough
 
     def story(self, delivery_id: str) -> Story | None:
         """Tell everything about one delivery; None where there is none."""

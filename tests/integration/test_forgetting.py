@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bridge.config import Condition, Lookup, Route
 from bridge.forgetting import Finder, Forgetting, Report
 from bridge.model import (
     Arrival,
     Capture,
+    Cause,
     Claim,
     DeliveryStatus,
     EventStatus,
@@ -21,7 +23,8 @@ from bridge.model import (
     News,
 )
 from bridge.model import Report as Reported
-from bridge.store import Store, Story
+from bridge.store import Action, By, DeliveryFilter, Store, Story, catalogue
+from bridge.store.schema import catalogue as words
 
 pytestmark = pytest.mark.integration
 
@@ -239,3 +242,41 @@ def test_what_iterable_reported_of_the_person_is_removed(
     assert forget("ana-1").reports == 2
     left, count = store.ledger.unmatched(9, None)
     assert ([one.message_id for one in left], count) == (["m2"], 1)
+
+
+def test_nothing_finds_the_person_and_no_word_about_them_is_left(
+    store: Store,
+    clock: Any,
+    came: Came,
+    forget: Callable[..., Report],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue, "PART", 1)
+    hers, his = came(ANA), came(LEO, key="pub:2")
+    clock.now = datetime.now(UTC) + timedelta(minutes=5)
+    while store.ledger.note_words(timedelta(0)):
+        pass
+    with store.write() as tx:
+        store.queue.hold_orphans(tx, [])
+        store.ledger.resolve(
+            tx, hers.id, Cause.RESOLVED_SENT, "Ana called", by=By.CONSOLE
+        )
+        for name in ("ana-1", "leo-1"):
+            wanted = DeliveryFilter(search=name)
+            store.ledger.begin_bulk(tx, Action.REDELIVER, wanted, 1, None)
+    forget("ana-1")
+    assert store.ledger.deliveries(DeliveryFilter(search="ana-1")) == []
+    assert [
+        one.id for one in store.ledger.deliveries(DeliveryFilter(search="leo"))
+    ] == [his.id]
+    with store.read() as tx:
+        left = [bytes(word) for (word,) in tx.connection.execute(select(words.c.word))]
+        runs = store.ledger.bulks(tx)
+    assert not any(b"ana" in word.lower() for word in left)
+    assert [(one.filter.search, one.ended_at is None) for one in runs] == [
+        ("leo-1", True),
+        (None, False),
+    ]
+    told = store.ledger.story(hers.id)
+    assert told is not None
+    assert [one.reason for one in told.deeds] == [None]

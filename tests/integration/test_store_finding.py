@@ -10,7 +10,7 @@ import pytest
 
 from bridge import cataloguing
 from bridge.model import DeliveryStatus, Lane
-from bridge.store import By, DeliveryFilter, Store, catalogue, new_id
+from bridge.store import By, DeliveryFilter, Store, catalogue
 
 pytestmark = pytest.mark.integration
 
@@ -111,13 +111,14 @@ def test_settled_ones_are_listed_by_state_and_route(
     assert found(store, status=DeliveryStatus.ACCEPTED) == []
 
 
-def test_two_who_note_at_once_make_one_part(store: Store, noted: list[str]) -> None:
-    with store.read() as tx:
-        end = catalogue.end(tx)
-        assert end == noted[9]
-        assert catalogue.next_rows(tx, "ffffffff-ffff-ffff-ffff-ffffffffffff") == []
+def test_two_who_note_at_once_make_one_part(
+    store: Store, fill: Made, noted: list[str]
+) -> None:
+    fill(2)
     with store.write() as tx:
-        assert not catalogue.write(tx, new_id(), [])
+        assert catalogue.end(tx) == noted[9]
+        assert not catalogue.note(tx, noted[4], "ffffffff-ffff-ffff-ffff-ffffffffffff")
+        assert catalogue.note(tx, noted[9], "ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 
 def test_noting_goes_on_beside_the_deliveries_and_ends_with_them(

@@ -1,11 +1,6 @@
 // Comfort only: every page works without it.
 "use strict";
 
-// Filters apply when they are chosen.
-for (const select of document.querySelectorAll(".filters select")) {
-  select.addEventListener("change", () => select.form.requestSubmit());
-}
-
 // A slash goes to the search, as on other pages of this kind.
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea");
