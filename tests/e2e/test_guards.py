@@ -1,8 +1,10 @@
 """What is not sent although it could be, and who is told of webhooks refused."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,102 +13,126 @@ from tests.e2e.program import Program, envelope, wait_for
 pytestmark = pytest.mark.e2e
 
 
-def expiring(number: int, hours: float) -> bytes:
-    """Make a webhook whose voucher expires so many hours from now."""
-    document = json.loads(envelope(number))
-    moment = datetime.now(UTC) + timedelta(hours=hours)
-    document["data"]["voucher"]["expiration_date"] = moment.isoformat()
-    return json.dumps(document).encode()
-
-
-def for_one(number: int) -> bytes:
-    """Make a webhook with another reward for always the same person."""
-    document = json.loads(envelope(number))
-    document["data"]["customer"]["source_id"] = "crm-same"
-    return json.dumps(document).encode()
-
-
-def reasons(program: Program) -> dict[str, tuple[str, str | None]]:
-    return {row.recipient: (row.status, row.reason) for row in program.deliveries()}
+@pytest.fixture(scope="module")
+def started(shared_program: Program) -> Program:
+    """A program with every guard up."""
+    shared_program.configure(
+        retry={"unknown_user_grace": "60s"}, receive={"max_body_bytes": 1024}
+    )
+    shared_program.route(not_within="12h", per_customer={"count": 2, "within": "24h"})
+    shared_program.start()
+    return shared_program
 
 
 @pytest.fixture
-def settled(program: Program) -> Callable[[], bool]:
-    return lambda: not set(program.statuses()) & {"pending", "sending"}
+def guarded(started: Program) -> Iterator[Program]:
+    yield started
+    started.sandbox.forget()
 
 
-def test_a_voucher_that_is_worth_nothing_is_not_told_of(
-    program: Program, settled: Callable[[], bool]
-) -> None:
-    program.route(not_within="12h")
-    program.start()
-    for number, hours in enumerate((-1, 11, 13)):
-        assert program.post(expiring(number, hours)).status_code == 202
-    wait_for(settled)
-    found = reasons(program)
-    assert found["crm-0"] == ("dead", "not sent: its voucher has expired")
-    assert found["crm-1"] == ("dead", "not sent: its voucher expires in 11.0 hours")
-    assert found["crm-2"][0] == "accepted"
-    assert [one.user for one in program.accepted()] == ["crm-2"]
+def reward(number: int, user: str, *, expires_in: float | None = None) -> bytes:
+    """Make a webhook with a reward for somebody, valid for so many hours."""
+    document = json.loads(envelope(number))
+    document["data"]["customer"]["source_id"] = user
+    if expires_in is not None:
+        moment = datetime.now(UTC) + timedelta(hours=expires_in)
+        document["data"]["voucher"]["expiration_date"] = moment.isoformat()
+    return json.dumps(document).encode()
+
+
+def send(program: Program, *bodies: bytes) -> None:
+    for body in bodies:
+        assert program.post(body).status_code == 202
+
+
+def settled(program: Program, *users: str) -> dict[str, Any]:
+    """Wait until nothing moves that is for these people; give the last of each."""
+    wait_for(lambda: not set(states(program, *users)) & {"pending", "sending"})
+    return {row.recipient: row for row in program.deliveries()}
+
+
+def states(program: Program, *users: str) -> Counter[str]:
+    rows = [row for row in program.deliveries() if row.recipient in users]
+    return Counter(str(row.status) for row in rows)
+
+
+def alarms(program: Program, status: int) -> list[Any]:
+    lines = [json.loads(line) for line in program.log.splitlines()]
+    return [
+        line
+        for line in lines
+        if line["event"] == "upstream.alarm" and line["status"] == status
+    ]
+
+
+def test_a_voucher_that_is_worth_nothing_is_not_told_of(guarded: Program) -> None:
+    users = ("late", "soon", "good")
+    hours = (-1, 11, 13)
+    send(
+        guarded,
+        *(
+            reward(number, users[number], expires_in=hours[number])
+            for number in range(3)
+        ),
+    )
+    found = settled(guarded, *users)
+    reasons = [(found[user].status, found[user].reason) for user in users[:2]]
+    assert reasons == [
+        ("dead", "not sent: its voucher has expired"),
+        ("dead", "not sent: its voucher expires in 11.0 hours"),
+    ]
+    assert [one.user for one in guarded.accepted()] == ["good"]
 
 
 def test_a_person_gets_no_more_than_the_routes_share_until_somebody_says_so(
-    program: Program, settled: Callable[[], bool]
+    guarded: Program,
 ) -> None:
-    program.route(per_customer={"count": 2, "within": "24h"})
-    program.start()
-    for number in range(4):
-        assert program.post(for_one(number)).status_code == 202
-    assert program.post(envelope(9)).status_code == 202
-    wait_for(settled)
-    assert program.statuses() == {"accepted": 3, "held": 2}
-    held = [row for row in program.deliveries() if row.status == "held"]
+    send(guarded, *(reward(number, "greedy") for number in range(10, 14)))
+    send(guarded, reward(14, "modest"))
+    settled(guarded, "greedy", "modest")
+    assert states(guarded, "greedy") == {"accepted": 2, "held": 2}
+    assert states(guarded, "modest") == {"accepted": 1}
+    held = [row for row in guarded.deliveries() if row.status == "held"]
     reason = "more than 2 to this person within 24 hours"
     assert {row.reason for row in held} == {reason}
-    program.run("redeliver", held[0].id, "--yes")
-    wait_for(lambda: program.statuses() == {"accepted": 4, "held": 1})
+    guarded.run("redeliver", held[0].id, "--yes")
+    wait_for(lambda: states(guarded, "greedy") == {"accepted": 3, "held": 1})
 
 
 def test_a_user_nobody_knows_yet_is_tried_once_more_after_a_minute(
-    program: Program,
+    guarded: Program,
 ) -> None:
-    program.configure(retry={"unknown_user_grace": "60s"})
     body = {"msg": "x", "code": "UnknownUserIdError", "params": None}
-    program.sandbox.tell(status=400, body=body, times=None)
-    program.start()
-    program.post(envelope(1))
-    wait_for(lambda: [row.number for row in program.deliveries()] == [1])
-    [row] = program.deliveries()
+    guarded.sandbox.tell(status=400, body=body, times=None)
+    send(guarded, reward(20, "stranger"))
+    wait_for(lambda: guarded.deliveries(search="stranger")[0].number == 1)
+    [row] = guarded.deliveries(search="stranger")
     assert row.due_at is not None
     assert row.due_at - row.updated_at >= timedelta(seconds=60)
-    with program.store.write() as tx:
+    with guarded.store.write() as tx:
         tx.connection.exec_driver_sql(
             "UPDATE deliveries SET due_at = due_at - 61000000,"
-            " aging_since = aging_since - 61000000"
+            " aging_since = aging_since - 61000000 WHERE recipient = 'stranger'"
         )
-    wait_for(lambda: program.statuses() == {"dead": 1})
-    assert len(program.sandbox.received) == 2
+    wait_for(lambda: states(guarded, "stranger") == {"dead": 1})
+    assert len(guarded.sandbox.received) == 2
 
 
 def test_refusals_in_a_row_are_told_of_long_before_voucherify_gives_up(
-    program: Program,
+    guarded: Program,
 ) -> None:
     wrong = {"x-voucherify-signature": "no"}
-    program.start()
-    assert program.post(envelope(1)).status_code == 202
+    send(guarded, envelope(30))  # a row begins anew
     for _ in range(2):
-        assert program.post(b"{}", **wrong).status_code == 401
-    assert "upstream.alarm" not in program.log
-    assert program.post(b"{}", **wrong).status_code == 401
-    wait_for(lambda: "upstream.alarm" in program.log)
-    [alarm] = [line for line in program.log.splitlines() if "upstream.alarm" in line]
-    assert json.loads(alarm)["failures"] == 3
-    assert "VOUCHERIFY_WEBHOOK_SECRET" in json.loads(alarm)["reason"]
+        assert guarded.post(b"{}", **wrong).status_code == 401
+    assert alarms(guarded, 401) == []
+    assert guarded.post(b"{}", **wrong).status_code == 401
+    [alarm] = wait_for(lambda: alarms(guarded, 401))
+    assert alarm["failures"] == 3
+    assert "VOUCHERIFY_WEBHOOK_SECRET" in alarm["reason"]
 
 
-def test_the_first_webhook_that_is_too_large_is_told_of(program: Program) -> None:
-    program.configure(receive={"max_body_bytes": 1024})
-    program.start()
-    assert program.post(b"x" * 2000).status_code == 413
-    wait_for(lambda: "upstream.alarm" in program.log)
-    assert "receive.max_body_bytes" in program.log
+def test_the_first_webhook_that_is_too_large_is_told_of(guarded: Program) -> None:
+    assert guarded.post(b"x" * 2000).status_code == 413
+    [alarm] = wait_for(lambda: alarms(guarded, 413))
+    assert "receive.max_body_bytes" in alarm["reason"]
