@@ -24,7 +24,7 @@ VOUCHER: dict[str, Json] = {
     "code": "WLCM-7Qx2Lp",
     "type": "DISCOUNT_VOUCHER",
     "discount": {"type": "AMOUNT", "amount_off": 1500},
-    "expiration_date": "2026-09-30T21:59:59.000Z",
+    "expiration_date": "2099-09-30T21:59:59.000Z",
     "category_id": None,
 }
 SOMEBODY = Recipient(user_id=UserId("crm-10482"))

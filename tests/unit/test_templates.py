@@ -95,7 +95,7 @@ def test_triggered_email_tells_of_code_discount_and_expiry() -> None:
                 "effect": "APPLY_TO_ORDER",
             },
             "gift": None,
-            "expiresAt": "2026-09-30 21:59:59 +00:00",
+            "expiresAt": "2099-09-30 21:59:59 +00:00",
             "rewardName": None,
             "campaign": "Welcome Codes",
             "customerName": "Ana Whitfield",
