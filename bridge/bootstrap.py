@@ -112,7 +112,7 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
     bridge = build(config)
     rng: Random = SystemRandom()
     iterable = client(config, threads)
-    dispatch = Dispatch(config, templates(config), iterable, rng, now)
+    dispatch = Dispatch(config, templates(config), iterable, rng, bridge.store.now)
     verifier = Verifier(config, bridge.store, iterable, partial(_render, dispatch))
     senders = Senders(dispatch, threads, stop, verifier)
     coordinator = Coordinator(

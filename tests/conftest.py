@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import QUICK, Postgres, start_postgres
+
 SAMPLES = Path(__file__).parents[1] / "samples"
 #: Variables the program reads; a developer's own must not leak into a test.
 OURS = (
@@ -26,6 +28,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL for the whole session; each test makes its own database."""
+    server = start_postgres(*QUICK)
+    yield server
+    server.remove()
 
 
 def manifest() -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ Every foreign error leaves as `StoreUnavailable`.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,17 @@ class Tx:
     now: datetime
     #: True where other processes should look at the queue once it is committed.
     is_news: bool = False
+    #: Asks the database for the time again; None where it stands still meanwhile.
+    clock: Callable[[], datetime] | None = None
+
+    def moment(self) -> datetime:
+        """Tell the store's clock now, which may be later than at the beginning."""
+        return self.now if self.clock is None else self.clock()
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether other transactions may write at the same time."""
+        return self.connection.dialect.name != "sqlite"
 
 
 def host_clock() -> datetime:

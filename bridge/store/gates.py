@@ -19,8 +19,10 @@ _FURTHEST_SLOT = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(minutes=16)
 
 _ALL = select(gates)
-_ONE = select(gates).where(gates.c.name == bindparam("wanted"))
+# Locked, because what follows depends on it.
+_ONE = select(gates).where(gates.c.name == bindparam("wanted")).with_for_update()
 _new = insert(gates)
+_MAKE = insert(gates).values(name=bindparam("name")).on_conflict_do_nothing()
 _TAKE_SLOTS = Prepared(
     _new.on_conflict_do_update(
         index_elements=[gates.c.name],
@@ -208,11 +210,18 @@ class Gates:
         """
         if count < 1:
             return []
-        start = self._next_slot(tx, name, among)
+        # What was read before the claim another process may have changed meanwhile.
+        if tx.is_shared and name not in (among or {}):
+            # A row that is not there cannot be locked.
+            tx.connection.execute(_MAKE, {"name": name})
+        slot = self._next_slot(tx, name, None if tx.is_shared else among)
+        # The row is ours from here on; waiting for it took time.
+        now = tx.moment()
+        start = max(slot, now)
         interval = timedelta(seconds=1) / rate
         row = {"name": name, "next_slot_at": start + count * interval}
         _TAKE_SLOTS.run(tx.connection, [row])
-        return [start - tx.now + index * interval for index in range(count)]
+        return [start - now + index * interval for index in range(count)]
 
     def pause_destination(
         self, tx: Tx, delay: timedelta, name: str = DESTINATION

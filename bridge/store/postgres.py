@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.errors import StoreUnavailable
 from bridge.store.database import Refused
@@ -43,6 +43,8 @@ def engine_of(url: URL) -> Engine:
         isolation_level="AUTOCOMMIT",
         pool_size=1,
         max_overflow=0,
+        # Its one user at a time is seen to elsewhere.
+        pool_timeout=1,
         pool_pre_ping=True,
         connect_args=dict(SETTINGS),
     )
@@ -82,8 +84,8 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
-        raise _ours(error.orig or error) from error
+    except SQLAlchemyError as error:
+        raise _ours(getattr(error, "orig", None) or error) from error
     except (UnicodeEncodeError, OverflowError) as error:
         raise Refused("a value has no form in the database") from error
     except psycopg.Error as error:

@@ -137,11 +137,12 @@ class PostgresDatabase:
             raise StoreUnavailable("another thread used the database all the time")
         try:
             connection, now = self._begin(begin, until)
+            driver = driver_of(connection)
             try:
                 with translated():
-                    yield Tx(connection, now)
+                    yield Tx(connection, now, clock=self._asking(driver))
             finally:
-                _give_back(connection)
+                _give_back(connection, driver)
         finally:
             self._turn.release()
 
@@ -165,10 +166,11 @@ class PostgresDatabase:
     def _try_to_begin(self, begin: str) -> tuple[Connection, datetime]:
         with translated():
             connection = self._engine.connect()
+            driver = driver_of(connection)
             try:
-                now = self._started(driver_of(connection), begin)
+                now = self._started(driver, begin)
             except BaseException:
-                _give_back(connection)
+                _give_back(connection, driver)
                 raise
         return connection, now
 
@@ -182,6 +184,19 @@ class PostgresDatabase:
             self._read_at = row[0].astimezone(UTC), time.monotonic()
         return self._read_at[0] if self._clock is None else self._clock()
 
+    def _asking(
+        self, driver: "psycopg.Connection[Any]"
+    ) -> Callable[[], datetime] | None:
+        """Make what asks for the time once more within a transaction."""
+        if self._clock is not None:
+            return None
+
+        def ask() -> datetime:
+            row = driver.execute("SELECT clock_timestamp()").fetchone()
+            return host_clock() if row is None else row[0].astimezone(UTC)
+
+        return ask
+
     def _connect(self) -> "psycopg.Connection[Any]":
         """Open a connection beside the pool."""
         dialect, url = self._engine.dialect, self._engine.url
@@ -192,10 +207,11 @@ class PostgresDatabase:
         return connection  # type: ignore[no-any-return] # psycopg's, as the URL asks
 
 
-def _give_back(connection: Connection) -> None:
+def _give_back(connection: Connection, driver: "psycopg.Connection[Any]") -> None:
     """Return a connection to the pool, what is open in it rolled back."""
     with translated():
-        driver = driver_of(connection)
-        if driver.closed:
+        # Where SQLAlchemy noticed first it has done so, and must not be asked again:
+        # it would connect anew.
+        if driver.closed and not connection.invalidated:
             connection.invalidate()
         connection.close()

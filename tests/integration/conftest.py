@@ -26,7 +26,7 @@ from bridge.model import (
 )
 from bridge.store import Store, new_id, open_store
 from tests.integration.programs import Program
-from tests.postgres import QUICK, Postgres, start_postgres
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -108,14 +108,6 @@ def tick(clock: Clock) -> Callable[..., datetime]:
 def transactions(clock: Clock) -> Callable[[], int]:
     """Count the transactions of all stores of a test so far."""
     return lambda: clock.reads
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """Run a PostgreSQL for the whole session; each test makes its own database."""
-    server = start_postgres(*QUICK)
-    yield server
-    server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
