@@ -24,6 +24,7 @@ from bridge.store.gates import Gates, gate_of
 from bridge.store.glance import MANY, Glance, Hour
 from bridge.store.grouping import Ticket
 from bridge.store.ledger import Ledger
+from bridge.store.presence import Presence
 from bridge.store.queue import Queue
 from bridge.store.reports import Reports, Standing
 from bridge.store.schema import new_id
@@ -54,6 +55,7 @@ __all__ = [
     "Health",
     "Hour",
     "Ledger",
+    "Presence",
     "Queue",
     "Reports",
     "Sending",

@@ -126,3 +126,5 @@ class Health:
     by_status: Mapping[DeliveryStatus, int]
     #: Gates that are not open, and the destination's.
     gates: Mapping[str, Gate]
+    #: Workers that said within seconds that they are there.
+    workers: int

@@ -22,7 +22,7 @@ _ALL = select(gates)
 # Locked, because what follows depends on it.
 _ONE = select(gates).where(gates.c.name == bindparam("wanted")).with_for_update()
 _new = insert(gates)
-_MAKE = insert(gates).values(name=bindparam("name")).on_conflict_do_nothing()
+_MAKE = _new.on_conflict_do_nothing()
 _TAKE_SLOTS = Prepared(
     _new.on_conflict_do_update(
         index_elements=[gates.c.name],

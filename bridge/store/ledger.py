@@ -30,6 +30,7 @@ from bridge.store.figures import Figures, count
 from bridge.store.gates import Gates
 from bridge.store.glance import Glance, glance
 from bridge.store.mending import close, redeliver, resolve
+from bridge.store.presence import count_workers
 from bridge.store.reports import count_unmatched, reports_of, unmatched
 from bridge.store.schema import (
     CHUNK,
@@ -236,6 +237,7 @@ class Ledger:
             waiting = tx.connection.execute(_WAITING_COUNTS).all()
             troubled = tx.connection.execute(_TROUBLED_COUNTS).all()
             gates = Gates().read(tx)
+            workers = count_workers(tx)
         counts = {DeliveryStatus(row[0]): int(row[1]) for row in (*waiting, *troubled)}
         pending = DeliveryStatus.PENDING
         due = next((row[2] for row in waiting if row[0] == pending.value), None)
@@ -245,6 +247,7 @@ class Ledger:
             depth=counts.get(pending, 0),
             by_status=counts,
             gates=gates,
+            workers=workers,
         )
 
     def figures(self, within: timedelta) -> Figures:

@@ -5,6 +5,7 @@ A round is one transaction: settle what came back, look at the gates, claim what
 
 import time
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from threading import Event
 
@@ -15,7 +16,7 @@ from bridge.errors import StoreUnavailable, ThreadDiedError
 from bridge.gatekeeper import Gatekeeper, Probe, Probed, shut_routes
 from bridge.model import Claim, Gate
 from bridge.senders import ALL, Senders, Task
-from bridge.store import Store, Tx
+from bridge.store import Presence, Store, Tx
 from bridge.verification import Check, Checked
 from bridge.worker.claiming import Claiming
 from bridge.worker.doubting import Doubting
@@ -69,6 +70,7 @@ class Coordinator:
         self._timeout = config.iterable.timeout
         self._inflight: dict[str, Claim] = {}
         self._back: list[Result | Probed | Checked] = []
+        self._presence = Presence()
         self._is_store_down = False
         #: Monotonic time of the next look at leases.
         self._look_at = 0.0
@@ -151,6 +153,7 @@ class Coordinator:
                     # A worker that was held up may still have the answer: wait for it.
                     store.queue.expire_leases(tx, self._timeout)
                     self._mind_clock(tx)
+                    self._presence.keep(tx)
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
@@ -233,6 +236,8 @@ class Coordinator:
         until = time.monotonic() + LAST_WORDS
         while self._back and not self._round() and time.monotonic() < until:
             time.sleep(STORE_PAUSE)
+        with suppress(StoreUnavailable), self._store.write() as tx:
+            self._presence.end(tx)
 
 
 def _sorted(

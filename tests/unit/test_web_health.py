@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bridge.store import Store, open_store
+from bridge.store import Presence, Store, open_store
 from bridge.web import answers, health
 
 
@@ -54,9 +54,27 @@ def test_a_ready_store_says_how_the_queue_does(
         "status": "ready",
         "oldest_due_seconds": None,
         "depth": 0,
+        "workers": 0,
+        "warning": health.NOBODY,
         "stopped": {},
         "narrowed": False,
     }
+
+
+def test_a_worker_that_is_there_is_counted_until_it_leaves(
+    client: FlaskClient, store: Store
+) -> None:
+    store.migrate()
+    workers = [Presence(), Presence()]
+    with store.write() as tx:
+        for worker in workers:
+            worker.keep(tx)
+    answer = json.loads(client.get("/readyz").data)
+    assert answer["workers"] == 2
+    assert "warning" not in answer
+    with store.write() as tx:
+        workers[0].end(tx)
+    assert json.loads(client.get("/readyz").data)["workers"] == 1
 
 
 def test_a_stopped_route_is_named(client: FlaskClient, store: Store) -> None:
