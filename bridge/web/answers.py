@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from bridge import log as logs
 from bridge import upstream
 from bridge.errors import SignatureError, StoreUnavailable
+from bridge.web.outages import Outages
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -25,6 +26,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 RETRY_AFTER = 10
 #: Blueprint of the doors for webhooks.
 WEBHOOKS = "receiver"
+_outages = Outages()
 #: As much of a stranger's text as a log line needs.
 _SHOWN = 100
 
@@ -154,7 +156,7 @@ def not_stored(
     error: StoreUnavailable, request_id: str, *, is_webhook: bool = True
 ) -> Response:
     """Have the sender come again."""
-    log.error("store.unavailable", reason=error.reason, request_id=request_id)
+    _outages.note(error.reason, request_id)
     upstream.refused(503, is_webhook=is_webhook)
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = "nothing was stored; send it again"
