@@ -24,6 +24,7 @@ VARIABLES = (
     "VOUCHERIFY_APP_TOKEN",
     "VOUCHERIFY_BASE_URL",
     "DATABASE_URL",
+    "BRIDGE_EPHEMERAL_DISK",
     "PORT",
     "WEB_CONCURRENCY",
     "LOG_LEVEL",
@@ -78,7 +79,7 @@ class Environment:
         for name in ("ITERABLE_BASE_URL", "VOUCHERIFY_BASE_URL"):
             found += self._faults(name, _base_url_fault)
         found += self._faults("ALERT_WEBHOOK_URL", _alert_fault)
-        found += self._faults("DATABASE_URL", _database_fault)
+        found += self._faults("DATABASE_URL", _database_fault) + self._forgetting()
         found += self._number("PORT", 0, 65535) + self._number("WEB_CONCURRENCY", 1, 64)
         found += self._choice("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR")
         return found + self._choice("LOG_FORMAT", "json", "text")
@@ -93,6 +94,27 @@ class Environment:
             "without either, anybody could send rewards"
         )
         return [Problem(self.name(proofs[0]), fault)]
+
+    @property
+    def is_dyno(self) -> bool:
+        """Tell whether this is a Heroku dyno.
+
+        References:
+            https://devcenter.heroku.com/articles/dynos#local-environment-variables
+        """
+        return "DYNO" in self._env
+
+    def _forgetting(self) -> list[Problem]:
+        """Refuse a file where the disk is emptied at each restart."""
+        is_file = self.get("DATABASE_URL", "sqlite").startswith("sqlite")
+        accepted = self.get("BRIDGE_EPHEMERAL_DISK") == "accept"
+        if not (self.is_dyno and is_file) or accepted:
+            return self._choice("BRIDGE_EPHEMERAL_DISK", "", "accept")
+        fault = (
+            "a dyno loses its files at each restart: add Heroku Postgres, or set "
+            f"{self.name('BRIDGE_EPHEMERAL_DISK')}=accept"
+        )
+        return [Problem(self.name("DATABASE_URL"), fault)]
 
     def _faults(
         self, name: str, fault_of: Callable[[str], str | None]

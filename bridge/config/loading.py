@@ -213,6 +213,8 @@ def _build(
             console=settings.get("BRIDGE_CONSOLE_PASSWORD"),
         ),
         port=int(settings.get("PORT", "8000")),
+        # Heroku's router is the one that adds the last address.
+        proxies=int(settings.is_dyno),
         processes=int(settings.get("WEB_CONCURRENCY", "2")),
         log=Log(
             level=settings.get("LOG_LEVEL", "INFO").upper(),

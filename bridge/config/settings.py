@@ -181,6 +181,8 @@ class Config:
     database_url: str = field(repr=False)
     secrets: Secrets
     port: int
+    #: How many proxies stand before the program: their word is taken, nobody else's.
+    proxies: int
     processes: int
     log: Log
     metrics: Metrics

@@ -87,6 +87,7 @@ def _environment(folder: Path, iterable: Sandbox, key: str) -> dict[str, str]:
     return {
         **config.environ(),
         "DATABASE_URL": f"sqlite:///{folder}/bridge.db",
+        "BRIDGE_EPHEMERAL_DISK": "accept",
         "ITERABLE_API_KEY": key,
         "ITERABLE_BASE_URL": iterable.url,
         "VOUCHERIFY_WEBHOOK_SECRET": secrets.token_hex(16),

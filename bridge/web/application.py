@@ -4,6 +4,7 @@ from functools import partial
 from importlib import import_module
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bridge.bootstrap import Bridge
 from bridge.lookout import Lookout
@@ -19,6 +20,9 @@ def create_app(bridge: Bridge) -> Flask:
     answers.install(app)
     app.register_blueprint(receiver.doors(bridge.config, bridge.intake))
     app.register_blueprint(reports.door(bridge.config, bridge.confirm))
+    if bridge.config.proxies:
+        trust = ProxyFix(app.wsgi_app, x_for=bridge.config.proxies)
+        app.wsgi_app = trust  # type: ignore[method-assign] # as Flask's manual has it
     _show_state(app, bridge)
     if bridge.config.secrets.console:
         make = partial(_console, bridge)

@@ -1,4 +1,5 @@
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -6,7 +7,9 @@ import pytest
 import yaml
 
 from bridge.sandbox import Sandbox
+from tests.e2e.fleet import Fleet, fleet_on
 from tests.e2e.program import KEY, ROOT, SECRET, Program
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -19,6 +22,21 @@ def program(tmp_path: Path) -> Iterator[Program]:
 def shared_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """One for all tests of a file, which must leave it as they found it."""
     yield from install(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture
+def fleet(postgres: Postgres, tmp_path: Path) -> Iterator[Fleet]:
+    """A PostgreSQL with current tables, for several programs; none is started."""
+    env = {"PATH": os.environ["PATH"]} | _coverage(os.environ)
+    with fleet_on(postgres.clean_database(), tmp_path, env) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that was free a moment ago, for what cannot be handed a socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def install(folder: Path) -> Iterator[Program]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -99,13 +99,19 @@ class Program:
             talk: A descriptor to log to; the file `log` by default.
         """
         descriptor = self.listener.fileno()
-        arguments = ("serve", "--bind", f"fd://{descriptor}", *self.options, *options)
+        options = ("--bind", f"fd://{descriptor}", *self.options, *options)
+        self.launch("serve", *options, keep=[descriptor], talk=talk)
+
+    def launch(
+        self, *arguments: str, keep: Sequence[int] = (), talk: int | None = None
+    ) -> None:
+        """Start a command of the bridge in a process group of its own."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "bridge", *arguments],
                 cwd=self.folder,
                 env=self.env,
-                pass_fds=[descriptor],
+                pass_fds=keep,
                 stdout=log,
                 stderr=log if talk is None else talk,
                 start_new_session=True,
@@ -189,7 +195,8 @@ class Program:
     @cached_property
     def store(self) -> Store:
         """The installation's database, opened beside the program."""
-        return open_store(f"sqlite:///{self.folder / 'bridge.db'}")
+        file = f"sqlite:///{self.folder / 'bridge.db'}"
+        return open_store(self.env.get("DATABASE_URL", file))
 
     def deliveries(self, **wanted: Any) -> list[DeliveryRow]:
         """Read the ledger, newest first."""

@@ -239,6 +239,16 @@ def test_an_unreadable_database_url_is_named_and_not_shown(
     assert "whisper" not in str(caught.value)
 
 
+def test_a_file_is_refused_where_the_disk_forgets(write: Write) -> None:
+    (problem,) = problems(write(), SERVING | {"DYNO": "web.1"})
+    assert problem.startswith("DATABASE_URL: a dyno loses its files")
+    told = {"DYNO": "web.1", "BRIDGE_EPHEMERAL_DISK": "accept"}
+    assert load(write(), told).database_url.startswith("sqlite")
+    server = {"DYNO": "web.1", "DATABASE_URL": "postgres://u:p@h/d"}
+    assert load(write(), server).proxies == 1
+    assert load(write(), {}).proxies == 0
+
+
 def test_an_inbound_token_alone_is_proof_enough(write: Write) -> None:
     env = {"BRIDGE_INBOUND_TOKEN": "a, b", "ITERABLE_API_KEY": "k"}
     assert load(write(), env, "receive", "deliver").secrets.inbound == ("a", "b")
