@@ -1,7 +1,8 @@
 """`python -m benchmarks.console`: how long each page of the console takes.
 
 On a ledger that `python -m benchmarks.ledger` filled. The program runs as it is run;
-each page is asked for several times, and the slowest counts.
+each page is asked for several times. The slowest counts, but for the first answer: a
+process that was never asked before compiles its questions and templates.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """A plan for many deliveries: what would be done with which, before anything is."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from bridge.steering.paging import every_delivery
 from bridge.store import Action, DeliveryFilter, DeliveryRow, Ledger
 
 #: Deliveries looked at for a plan; a run goes over all that fit, whatever their number.
-LOOKED_AT = 5_000
+LOOKED_AT = 2_000
 _SENT = (DeliveryStatus.ACCEPTED, DeliveryStatus.CONFIRMED)
 #: What Iterable calls a person it does not know, in the reasons of deliveries.
 _UNKNOWN = ("UnknownUserIdError", "UnknownEmailError", "InvalidUserIdError")
@@ -62,7 +62,8 @@ def plan(ledger: Ledger, action: Action, wanted: DeliveryFilter, now: datetime) 
     """
     found = list(islice(every_delivery(ledger, wanted), LOOKED_AT + 1))
     looked = found[:LOOKED_AT]
-    prospects = [(_prospect(action, row, now), row) for row in looked]
+    allowed = sources(_CAUSES[action])
+    prospects = [(_prospect(action, row, allowed, now), row) for row in looked]
     counts = Counter(prospect for prospect, _ in prospects)
     stays = (Prospect.SENT, Prospect.OTHER)
     changed = [row for one, row in prospects if one not in stays]
@@ -74,8 +75,10 @@ def plan(ledger: Ledger, action: Action, wanted: DeliveryFilter, now: datetime) 
     )
 
 
-def _prospect(action: Action, row: DeliveryRow, now: datetime) -> Prospect:
-    if row.status not in sources(_CAUSES[action]):
+def _prospect(
+    action: Action, row: DeliveryRow, allowed: Container[DeliveryStatus], now: datetime
+) -> Prospect:
+    if row.status not in allowed:
         return Prospect.SENT if row.status in _SENT else Prospect.OTHER
     if action is Action.DROP:
         return Prospect.DONE

@@ -45,6 +45,7 @@ from bridge.store.schema import (
 )
 
 _DELIVERY = [column for column in deliveries.c if column.name != "token"]
+_DELIVERY_NAMES = [column.name for column in _DELIVERY]
 _BY_ID = (
     select(*_DELIVERY)
     .where(deliveries.c.id.in_(bindparam("wanted", expanding=True)))
@@ -270,7 +271,7 @@ def _find_event(tx: Tx, event_id: str) -> StoredEvent | None:
 
 
 def _delivery(row: AnyRow) -> DeliveryRow:
-    values = {column.name: getattr(row, column.name) for column in _DELIVERY}
+    values = dict(zip(_DELIVERY_NAMES, row, strict=True))
     values |= {"status": DeliveryStatus(row.status), "lane": Lane(row.lane)}
     return DeliveryRow(**values)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from bridge.model import DeliveryStatus
 from tests.e2e.browser import NARROW, PASSWORD, WIDE, chromium, log_in, open_page
@@ -47,12 +47,21 @@ def await_states(program: Program, **wanted: int) -> None:
     wait_for(lambda: program.statuses() == wanted)
 
 
+@pytest.fixture(scope="module")
+def entered(browser: Browser, program: Program) -> StorageState:
+    """The cookie of somebody who is in."""
+    page = open_page(browser, program, viewport=WIDE)
+    log_in(page)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    state = page.context.storage_state()
+    page.context.close()
+    return state
+
+
 @pytest.fixture
-def page(browser: Browser, program: Program) -> Iterator[Page]:
+def page(browser: Browser, program: Program, entered: StorageState) -> Iterator[Page]:
     """A window of somebody who is in."""
-    opened = open_page(browser, program, viewport=WIDE)
-    log_in(opened)
-    expect(opened.get_by_role("heading", name="Overview")).to_be_visible()
+    opened = open_page(browser, program, viewport=WIDE, storage_state=entered)
     yield opened
     opened.context.close()
 
@@ -200,7 +209,11 @@ def test_a_payload_full_of_scripts_is_shown_as_text(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theme", "size"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"]
+    ("theme", "size"),
+    [
+        pytest.param("light", WIDE, id="light"),
+        pytest.param("dark", NARROW, id="dark", marks=pytest.mark.torture),
+    ],
 )
 def test_no_page_has_a_serious_accessibility_fault_or_scrolls_sideways(
     browser: Browser, program: Program, theme: str, size: dict[str, int]

@@ -1,7 +1,7 @@
 """How SQLite does what is asked often: by its indexes, whatever else is stored."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from bridge.model import Claim, DeliveryStatus, Lane
-from bridge.store import DeliveryFilter, Store, new_id
+from bridge.store import DeliveryFilter, Store, catalogue, new_id
 from bridge.store.schema import MOVING, TROUBLED
 
 pytestmark = pytest.mark.integration
@@ -70,8 +70,10 @@ def copy_rows(connection: Any, template: str, count: int) -> None:
     )
 
 
-def plans_of(store: Store, act: Callable[[], object]) -> list[str]:
-    """Ask SQLite how it does each statement about deliveries that an action runs."""
+def plans_of(
+    store: Store, act: Callable[[], object], table: str = "deliveries"
+) -> list[str]:
+    """Ask SQLite how it does each statement about a table that an action runs."""
     said: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, *said_now: Any) -> None:
@@ -88,7 +90,7 @@ def plans_of(store: Store, act: Callable[[], object]) -> list[str]:
             explained = tx.connection.exec_driver_sql(
                 f"EXPLAIN QUERY PLAN {statement}", values
             )
-            plans += [line[3] for line in explained if "deliveries" in line[3]]
+            plans += [line[3] for line in explained if table in line[3]]
     return plans
 
 
@@ -121,3 +123,20 @@ def test_health_reads_indexes_only(store: Store) -> None:
     plans = plans_of(store, store.ledger.health)
     assert any("COVERING INDEX deliveries_queue" in one for one in plans)
     assert any("COVERING INDEX deliveries_troubled" in one for one in plans)
+
+
+def test_a_search_looks_into_each_part_of_the_catalogue_and_walks_over_none(
+    store: Store, clock: Any, fill: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "PART", 2)
+    fill(6)
+    clock.now = datetime.now(UTC) + timedelta(minutes=5)
+    while store.ledger.note_words(timedelta(0)):
+        pass
+    plans = plans_of(
+        store,
+        lambda: store.ledger.deliveries(DeliveryFilter(search="NOBODY")),
+        "catalogue USING",
+    )
+    assert [one for one in plans if "part=? AND word>? AND word<?" not in one] == []
+    assert plans

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
@@ -15,7 +16,7 @@ from werkzeug.test import TestResponse
 from bridge import bootstrap, config
 from bridge.bootstrap import Bridge
 from bridge.model import Capture, DeliveryStatus
-from bridge.store import Action, By, DeliveryFilter
+from bridge.store import Action, By, DeliveryFilter, open_store
 from bridge.web import create_app
 from bridge.web.console.door import GUESSES, SPAN_SECONDS, Throttle
 from bridge.web.console.hiding import Veil, personal_in
@@ -34,8 +35,19 @@ routes:
 """
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with its tables; making them takes longer than any of these tests."""
+    path = tmp_path_factory.mktemp("empty") / "bridge.db"
+    store = open_store(f"sqlite:///{path}")
+    store.migrate()
+    store.close()
+    return path
+
+
 @pytest.fixture
-def bridge(tmp_path: Path) -> Iterator[Bridge]:
+def bridge(tmp_path: Path, empty: Path) -> Iterator[Bridge]:
+    shutil.copy(empty, tmp_path / "bridge.db")
     path = tmp_path / "config.yaml"
     path.write_text(FILE.replace("TEMPLATES", str(SAMPLES.parents[1] / "templates")))
     env = {
@@ -44,7 +56,6 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
         "BRIDGE_CONSOLE_PASSWORD": PASSWORD,
     }
     made = bootstrap.build(config.load(path, env, "receive"))
-    made.store.migrate()
     yield made
     made.store.close()
 
