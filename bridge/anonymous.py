@@ -138,7 +138,7 @@ class Anonymiser:
 
 def _drawn(character: str, number: int) -> str:
     """Draw a character of the same kind."""
-    if character.isdigit():
+    if character.isnumeric():
         # No leading zero appears, and none that was there stays alone.
         return digits[1 + number % 9]
     if character.isalpha():

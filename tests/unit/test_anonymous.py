@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import capture, voucherify
@@ -142,6 +142,7 @@ def test_what_is_no_json_is_replaced_whole(body: bytes) -> None:
     assert b"10482" not in made
 
 
+@example(name="0000", code=":::¼", number=0)
 @given(name=st.text(min_size=4), code=st.text(min_size=4), number=st.integers())
 def test_names_codes_and_numbers_are_replaced_whatever_they_are(
     name: str, code: str, number: int
