@@ -1,6 +1,6 @@
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ def shared_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program
 @pytest.fixture
 def fleet(postgres: Postgres, tmp_path: Path) -> Iterator[Fleet]:
     """A PostgreSQL with current tables, for several programs; none is started."""
-    env = {"PATH": os.environ["PATH"]} | _coverage(os.environ)
+    env = {"PATH": os.environ["PATH"]}
     with fleet_on(postgres.clean_database(), tmp_path, env) as fleet:
         yield fleet
 
@@ -54,7 +54,6 @@ def install(folder: Path) -> Iterator[Program]:
             "VOUCHERIFY_WEBHOOK_SECRET": SECRET,
             "LOG_FORMAT": "json",
         }
-        env |= _coverage(os.environ)
         installed = Program(folder=folder, sandbox=sandbox, env=env)
         installed.route()
         yield installed
@@ -62,8 +61,3 @@ def install(folder: Path) -> Iterator[Program]:
             installed.kill()
         installed.listener.close()
         installed.store.close()
-
-
-def _coverage(environ: Mapping[str, str]) -> dict[str, str]:
-    """Hand coverage measurement on to the program's processes."""
-    return {name: environ[name] for name in environ if name.startswith("COVERAGE_")}

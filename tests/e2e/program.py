@@ -28,7 +28,7 @@ HOOK = "/webhooks/voucherify"
 
 
 #: Seconds to wait for what a test names no time for.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def wait_for(what: Callable[[], Any], *, seconds: float | None = None) -> Any:

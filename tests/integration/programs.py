@@ -33,7 +33,7 @@ class ClosedError(EOFError):
 class Peer:
     """A client that says exactly what it is told to."""
 
-    def __init__(self, address: Address, timeout: float = 10) -> None:
+    def __init__(self, address: Address, timeout: float = 60) -> None:
         self.socket = socket.create_connection(address, timeout)
         self._file: BufferedReader = self.socket.makefile("rb")
 
