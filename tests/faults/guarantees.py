@@ -157,6 +157,22 @@ def sent_is_not_blindly_repeated(program: Program, policy: str = "hold") -> None
     assert (row.status, row.doubts) == (settled, 1)
 
 
+def checked_before_it_is_sent_again(program: Program) -> None:
+    """Answer 500 to a message that is taken, and one that is not: each comes once."""
+    check = {"after": "1s", "rate_per_second": 500}
+    program.configure(iterable={"rate_per_second": 5000, "verify": check})
+    for accepts in (True, False):
+        program.sandbox.tell(path="/api/email/target", status=500, accepts=accepts)
+    program.start()
+    program.post(envelope(1))
+    program.post(envelope(2))
+    wait_for(lambda: program.statuses() == {"accepted": 2})
+    assert [row.doubts for row in program.deliveries()] == [1, 1]
+    told = sorted(points.names(program))
+    assert len(told) == len(set(told)), "told twice though Iterable showed it"
+    assert told == ["crm-1", "crm-2"], "taken for sent though Iterable did not show it"
+
+
 def one_message_per_reward(program: Program) -> None:
     """Tell one reward by two events, and one event twice: one message."""
     program.start()

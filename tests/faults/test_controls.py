@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e import program as installations
 from tests.e2e.program import Program
-from tests.faults import guarantees
+from tests.faults import guarantees, test_unknown_outcomes
 from tests.faults.spoiling import spoil
 
 pytestmark = pytest.mark.e2e
@@ -92,3 +92,26 @@ def test_control_settling_without_the_token_is_noticed(program: Program) -> None
     )
     with pytest.raises(AssertionError, match="a lost lease still counted"):
         guarantees.late_words_of_a_lost_lease_count_for_nothing(program)
+
+
+def test_control_not_believing_what_iterable_shows_is_noticed(
+    program: Program,
+) -> None:
+    spoil(program, ("verification/verifier.py", "conclude(sent.count,", "conclude(0,"))
+    with pytest.raises(AssertionError, match="told twice though Iterable showed it"):
+        guarantees.checked_before_it_is_sent_again(program)
+
+
+@pytest.mark.torture
+def test_control_taking_every_doubt_for_sent_is_noticed(program: Program) -> None:
+    spoil(program, ("verification/verifier.py", "conclude(sent.count,", "conclude(9,"))
+    with pytest.raises(AssertionError, match="taken for sent though Iterable"):
+        guarantees.checked_before_it_is_sent_again(program)
+
+
+@pytest.mark.torture
+def test_control_an_outage_that_narrows_nothing_is_noticed(program: Program) -> None:
+    spoil(program, ("retry.py", "NARROW_AFTER = 5\n", "NARROW_AFTER = 10**9\n"))
+    test_unknown_outcomes.hurry(program)
+    with pytest.raises(AssertionError, match="more than a handful in doubt"):
+        test_unknown_outcomes.ride_out(program, seconds=2.5, rate=50)

@@ -18,3 +18,7 @@ def test_a_reward_told_three_times_is_one_message(program: Program) -> None:
 
 def test_a_worker_that_lost_its_lease_undoes_nothing(program: Program) -> None:
     guarantees.late_words_of_a_lost_lease_count_for_nothing(program)
+
+
+def test_what_is_in_doubt_is_checked_before_it_is_sent_again(program: Program) -> None:
+    guarantees.checked_before_it_is_sent_again(program)
