@@ -76,10 +76,12 @@ def relay_under_kills(program: Program, *, webhooks: int, kills: int) -> set[str
 def report(program: Program, kills: int, promised: set[str]) -> None:
     """Print the figures; `pytest -s` shows them."""
     rows, messages = program.deliveries(), told(program)
+    held = {row.recipient for row in rows if row.status == "held"}
     print(
         f"{len(promised)} answered, {kills} kills;",
-        f"lost {len(promised - set(messages))},",
+        f"lost {len(promised - set(messages) - held)},",
         f"told twice {sum(number > 1 for number in messages.values())},",
+        f"held {len(held)}, of them not told {len(held - set(messages))},",
         f"in doubt {sum(row.doubts > 0 for row in rows)},",
         f"vanished {vanished(program)}, {dict(program.statuses())}",
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import delete, update
 
 from bridge.config import Config, load
 from bridge.http import Http
@@ -16,7 +17,9 @@ from bridge.iterable import Client
 from bridge.model import Cause, Claim, Lane
 from bridge.sandbox import Sandbox
 from bridge.store import Doubt, Store, new_id, open_store
+from bridge.store.schema import attempts, deliveries
 from bridge.verification import Checked, Verifier
+from tests.postgres import Postgres
 
 pytestmark = pytest.mark.integration
 
@@ -25,6 +28,8 @@ iterable: {data_center: us, timeout_seconds: 1, verify: {after: 1s}}
 routes: [{name: r, when: {}, campaign_id: 1, template: t.j2}]
 """
 LEASE = timedelta(seconds=30)
+#: Marks what asks the ledger in a way of its own.
+on_both = pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
 TARGET = "/api/email/target"
 
 
@@ -44,8 +49,17 @@ def time() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, time: Clock) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path / 'bridge.db'}", time)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an unused database: SQLite, but for tests that ask for both kinds."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path / 'bridge.db'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.clean_database()
+
+
+@pytest.fixture
+def store(database_url: str, time: Clock) -> Iterator[Store]:
+    store = open_store(database_url, time)
     store.migrate()
     yield store
     store.close()
@@ -123,7 +137,7 @@ class Bench:
 
 @pytest.fixture
 def bench(
-    ledger: Store,
+    store: Store,
     iterable: Sandbox,
     time: Clock,
     settlement: Callable[..., Any],
@@ -132,7 +146,7 @@ def bench(
 ) -> Bench:
     def add(**changes: Any) -> str:
         delivery = new_delivery(f"pub:{new_id()}:v", **changes)
-        ledger.commits.add(new_arrival(delivery))
+        store.commits.add(new_arrival(delivery))
         return str(delivery.id)
 
     def settled(claim: Claim, cause: Cause, sent: bytes) -> Any:
@@ -145,7 +159,7 @@ def bench(
         }
         return _with(made, attempt=_with(made.attempt, **changes))
 
-    return Bench(ledger, iterable, settled, add)
+    return Bench(store, iterable, settled, add)
 
 
 def _with(value: Any, **changes: Any) -> Any:
@@ -157,12 +171,12 @@ Check = Callable[[], list[Checked]]
 
 @pytest.fixture
 def check(
-    bench: Bench, config: Config, iterable: Sandbox, ledger: Store, time: Clock
+    bench: Bench, config: Config, iterable: Sandbox, store: Store, time: Clock
 ) -> Iterator[Check]:
     """Look into every doubt, a good while after it began."""
     http = Http(timedelta(seconds=1))
     client = Client(http, iterable.url, "k")
-    verifier = Verifier(config, ledger, client, lambda _: body())
+    verifier = Verifier(config, store, client, lambda _: body())
 
     def checked() -> list[Checked]:
         time.ahead += timedelta(seconds=3)
@@ -179,6 +193,7 @@ def causes(checked: list[Checked]) -> set[Cause]:
 UNKNOWN, OK = Cause.OUTCOME_UNKNOWN, Cause.ANSWERED_OK
 
 
+@on_both
 def test_what_was_taken_is_found(bench: Bench, check: Check) -> None:
     one = bench.send(UNKNOWN, taken=True)
     [checked] = check()
@@ -186,6 +201,7 @@ def test_what_was_taken_is_found(bench: Bench, check: Check) -> None:
     assert (conclusion.delivery_id, conclusion.cause) == (one, Cause.CHECK_FOUND)
 
 
+@on_both
 def test_what_was_not_taken_is_sent_again(bench: Bench, check: Check) -> None:
     bench.send(UNKNOWN, taken=False)
     assert causes(check()) == {Cause.CHECK_NOT_FOUND}
@@ -206,6 +222,7 @@ def test_a_neighbour_that_went_well_is_taken_off(bench: Bench, check: Check) -> 
     assert causes(check()) == {Cause.CHECK_NOT_FOUND}
 
 
+@on_both
 def test_a_neighbour_that_went_well_hides_nothing(bench: Bench, check: Check) -> None:
     bench.send(OK, taken=True)
     bench.send(UNKNOWN, taken=True)
@@ -218,6 +235,7 @@ def test_another_campaign_is_another_matter(bench: Bench, check: Check) -> None:
     assert causes(check()) == {Cause.CHECK_FOUND}
 
 
+@on_both
 def test_one_shown_of_two_is_not_decidable(bench: Bench, check: Check) -> None:
     ids = {bench.send(UNKNOWN, taken=taken) for taken in (True, False)}
     first, second = check()
@@ -231,12 +249,13 @@ def test_both_shown_of_two_are_found(bench: Bench, check: Check) -> None:
     assert causes(check()) == {Cause.CHECK_FOUND}
 
 
+@on_both
 def test_one_held_in_doubt_leaves_its_neighbour_undecided(
-    bench: Bench, check: Check, ledger: Store
+    bench: Bench, check: Check, store: Store
 ) -> None:
     held = bench.send(UNKNOWN, taken=True)
-    with ledger.write() as tx:
-        ledger.queue.decide_doubt(tx, held, Cause.POLICY_HOLD, None, "held")
+    with store.write() as tx:
+        store.queue.decide_doubt(tx, held, Cause.POLICY_HOLD, None, "held")
     bench.send(UNKNOWN, taken=False)
     assert causes(check()) == {Cause.CHECK_UNDECIDABLE}
 
@@ -270,14 +289,15 @@ def test_a_question_without_an_answer_is_asked_again_later(
     assert "502" in conclusion.reason
 
 
+@on_both
 def test_a_question_that_fails_for_too_long_leaves_it_to_a_person(
-    bench: Bench, check: Check, iterable: Sandbox, ledger: Store
+    bench: Bench, check: Check, iterable: Sandbox, store: Store, time: Clock
 ) -> None:
     bench.send(UNKNOWN, taken=True)
     iterable.tell(status=502, times=None)
-    with ledger.write() as tx:
-        tx.connection.exec_driver_sql(
-            "UPDATE deliveries SET aging_since = aging_since - 72 * 3600 * 1000000"
+    with store.write() as tx:
+        tx.connection.execute(
+            update(deliveries).values(aging_since=time() - timedelta(hours=72))
         )
     assert causes(check()) == {Cause.POLICY_HOLD}
 
@@ -300,28 +320,30 @@ def test_an_answer_that_is_none_decides_nothing(
     assert causes(check()) == {Cause.CHECK_FAILED}
 
 
+@on_both
 def test_what_a_vanished_worker_sent_is_told_by_what_it_would_have_sent(
-    bench: Bench, check: Check, ledger: Store
+    bench: Bench, check: Check, store: Store
 ) -> None:
     one = bench.send(OK, taken=True)
-    with ledger.write() as tx:
-        tx.connection.exec_driver_sql(
-            "UPDATE deliveries SET status = 'sending', due_at = updated_at, number = 0"
+    with store.write() as tx:
+        tx.connection.execute(
+            update(deliveries).values(status="sending", due_at=tx.now, number=0)
         )
-        tx.connection.exec_driver_sql("DELETE FROM attempts")
-        assert ledger.queue.expire_leases(tx) == [one]
+        tx.connection.execute(delete(attempts))
+        assert store.queue.expire_leases(tx) == [one]
     assert causes(check()) == {Cause.CHECK_FOUND}
 
 
 def test_a_neighbour_that_is_being_sent_is_waited_for(
-    bench: Bench, check: Check
+    bench: Bench, check: Check, time: Clock
 ) -> None:
     bench.send(UNKNOWN, taken=True)
     bench.send(OK, taken=False)
     with bench.store.write() as tx:
-        tx.connection.exec_driver_sql(
-            "UPDATE deliveries SET status = 'sending', due_at = 9e15"
-            " WHERE status = 'accepted'"
+        tx.connection.execute(
+            update(deliveries)
+            .where(deliveries.c.status == "accepted")
+            .values(status="sending", due_at=time() + LEASE)
         )
     [checked] = check()
     assert checked.conclusions == ()
