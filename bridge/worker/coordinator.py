@@ -195,8 +195,9 @@ class Coordinator:
     def _close(self, gates: Mapping[str, Gate]) -> None:
         """Tell the senders who must not start now."""
         shut = set(shut_routes(self._config, gates))
-        self._senders.shut = frozenset(shut | {ALL} if level_of(gates) else shut)
-        self._senders.doubted = self._doubting.doubted
+        restraint = self._senders.restraint
+        restraint.shut = frozenset(shut | {ALL} if level_of(gates) else shut)
+        restraint.doubted = self._doubting.doubted
         self._narrowing.see(gates)
 
     def _mind_clock(self, tx: Tx) -> None:

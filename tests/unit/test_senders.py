@@ -116,7 +116,7 @@ def test_a_task_whose_lease_would_not_cover_the_call_goes_back(
 
 @pytest.mark.parametrize("shut", ["", "r"])
 def test_nobody_passes_a_shut_gate_but_its_probe(senders: Senders, shut: str) -> None:
-    senders.shut = frozenset({shut})
+    senders.restraint.shut = frozenset({shut})
     assert cause(senders, task()) is Cause.UNSENT
     assert cause(senders, task(probes="route:r")) is Cause.ANSWERED_OK
 
