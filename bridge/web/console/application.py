@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Flask, Response, g, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from bridge import bootstrap
 from bridge import log as logs
@@ -43,6 +43,9 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _MAX_FORM = 512 * 1024
+_NOWHERE = (
+    "There is no such page, or the ledger has no such delivery or event any more."
+)
 
 
 def create_console(bridge: Bridge) -> Flask:
@@ -106,7 +109,8 @@ def _without_token(_: CSRFError) -> tuple[str, int]:
 
 def _http_fault(error: HTTPException) -> tuple[str, int]:
     status = error.code or 500
-    return _page(status, error.name, error.description or "")
+    detail = _NOWHERE if status == NotFound.code else error.description
+    return _page(status, error.name, detail or "")
 
 
 def _no_store(error: StoreUnavailable) -> tuple[str, int]:

@@ -79,6 +79,7 @@ def install(app: Flask, version: str) -> None:
     """
     app.jinja_env.filters |= {"moment": moment, "ago": ago, "took": took, "span": span}
     app.jinja_env.filters |= {"words": lambda text: str(text).replace("_", " ")}
+    app.jinja_env.filters |= {"recognised": recognised}
     app.jinja_env.globals |= {"tones": TONES, "meanings": MEANINGS}
 
     @app.context_processor
@@ -142,6 +143,11 @@ def ago(value: datetime | None) -> Markup:
     else:
         text = "just now" if age > -_SECOND else f"in {span(-age)}"
     return _time(value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S} UTC", text)
+
+
+def recognised(kind: str) -> str:
+    """Name the kind of a webhook, or say that it is none that is known."""
+    return "not recognised" if kind == "unknown" else kind.replace("_", " ")
 
 
 def took(value: timedelta) -> str:
