@@ -46,7 +46,7 @@ class Gates:
         return {row.name: _gate(row) for row in tx.connection.execute(_ALL)}
 
     def get(self, tx: Tx, name: str) -> Gate:
-        """Read one gate."""
+        """Read one gate; nobody else changes it until the transaction ends."""
         return self._one(tx, name)
 
     def close(

@@ -102,7 +102,11 @@ class Claiming:
 
         Those sent perhaps before come last: they have only so many attempts.
         """
-        if is_shut(gates, DESTINATION) or self._store.queue.is_sending(tx):
+        if is_shut(gates, DESTINATION):
+            return []
+        # It is locked by that: two workers must not both find that nobody holds any.
+        self._store.gates.get(tx, DESTINATION)
+        if self._store.queue.is_sending(tx):
             return []
         found = self._claim_one(tx, self._names(gates))
         return [(claim, DESTINATION) for claim in found]

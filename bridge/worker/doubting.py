@@ -60,6 +60,7 @@ class Doubting:
         for one in checked:
             self.look_at = 0.0
             if one.pause is not None:
+                self._line_up(tx)
                 self._store.gates.pause_destination(tx, one.pause, VERIFY)
             if not one.conclusions:
                 self._store.queue.postpone(tx, [one.doubt.delivery_id], one.delay)
@@ -124,6 +125,7 @@ class Doubting:
         room = min(self._most - self._open, len(waiting))
         if room < 1:
             return []
+        self._line_up(tx)
         store = self._store
         room = min(room, store.gates.free_slots(tx, rate, HORIZON, gates, VERIFY))
         delays = store.gates.take_slots(tx, room, rate, gates, VERIFY)
@@ -134,6 +136,10 @@ class Doubting:
             Check(doubt=doubt, slot=now + delay.total_seconds())
             for doubt, delay in zip(chosen, delays, strict=True)
         ]
+
+    def _line_up(self, tx: Tx) -> None:
+        """Lock the gate that all take first: two workers must not wait in a circle."""
+        self._store.gates.get(tx, DESTINATION)
 
     def _decide_by_policy(self, tx: Tx, doubt: Doubt) -> None:
         decision = retry.doubt(self._policy(doubt), doubt.doubts)

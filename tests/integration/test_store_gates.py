@@ -196,13 +196,15 @@ def test_nobody_takes_no_slots(store: Store) -> None:
     assert write(store, lambda tx: store.gates.take_slots(tx, 0, 50)) == []
 
 
+@pytest.mark.parametrize("name", ["destination", "verify"])
 def test_stores_share_one_pace(
-    store: Store, another_store: Callable[[], Store]
+    store: Store, another_store: Callable[[], Store], name: str
 ) -> None:
     other = another_store()
     slots = []
     for each in (store, other, store, other):
-        slots += write(each, lambda tx: each.gates.take_slots(tx, 5, 10))  # noqa: B023
+        with each.write() as tx:
+            slots += each.gates.take_slots(tx, 5, 10, name=name)
     assert slots == [timedelta(milliseconds=100 * one) for one in range(20)]
 
 
