@@ -3,12 +3,13 @@
 from argparse import Namespace
 from dataclasses import replace
 
-from benchmarks import programs
+from benchmarks import programs, shared
 from benchmarks.scenarios import MANY_WEBHOOKS, MOST_WEBHOOKS, Load, Scenario
 
 #: What is run unless something is named.
 USUAL = ("peers", "accept", "relay", "latency")
-NAMES = (*USUAL, "queue", "memory", "growth", "backlog", "retention")
+SHARED = ("pg-accept", "pg-relay", "pg-workers", "pg-queue")
+NAMES = (*USUAL, "queue", "memory", "growth", "backlog", "retention", *SHARED)
 
 _MILLION = 1_000_000
 _WAITING = 50_000
@@ -19,6 +20,7 @@ def scenarios(options: Namespace) -> list[Scenario]:
     return [
         *_against_others(options),
         *_against_itself(options),
+        *_on_postgres(options),
     ]
 
 
@@ -41,19 +43,26 @@ def _at_rate(options: Namespace, seconds: float) -> Load:
     )
 
 
-def _against_others(options: Namespace) -> list[Scenario]:
-    accept = Load(
+def _accept(options: Namespace) -> Load:
+    return Load(
         count=MOST_WEBHOOKS // (3 if options.quick else 1),
         seconds=2 if options.quick else 4,
         connections=options.connections,
         is_relayed=False,
     )
-    several = options.rounds or (2 if options.quick else 5)
+
+
+def _several(options: Namespace) -> int:
+    return options.rounds or (2 if options.quick else 5)
+
+
+def _against_others(options: Namespace) -> list[Scenario]:
+    several = _several(options)
     return [
         Scenario(
             name="accept",
             title="deliveries held, against a view that only answers 202",
-            load=accept,
+            load=_accept(options),
             rounds=several,
             bridge=lambda settings, folder: programs.bridge(
                 settings, folder, delivers=False
@@ -147,5 +156,53 @@ def _against_itself(options: Namespace) -> list[Scenario]:
             baseline=lambda settings, folder: programs.sweeping(
                 settings, folder, is_on=False
             ),
+        ),
+    ]
+
+
+def _on_postgres(options: Namespace) -> list[Scenario]:
+    several, relay = _several(options), _relay(options)
+    return [
+        Scenario(
+            name="pg-accept",
+            title="deliveries held, PostgreSQL against SQLite",
+            load=_accept(options),
+            rounds=several,
+            bridge=lambda settings, folder: shared.bridge(
+                settings, folder, delivers=False
+            ),
+            baseline=lambda settings, folder: shared.on_file(
+                settings, folder, delivers=False
+            ),
+        ),
+        Scenario(
+            name="pg-relay",
+            title="webhook in, Iterable call out, PostgreSQL against SQLite",
+            load=relay,
+            rounds=several,
+            bridge=lambda settings, folder: shared.bridge(
+                settings, folder, delivers=True
+            ),
+            baseline=lambda settings, folder: shared.on_file(
+                settings, folder, delivers=True
+            ),
+        ),
+        Scenario(
+            name="pg-workers",
+            title="two workers on one PostgreSQL, against one",
+            load=relay,
+            rounds=several,
+            bridge=lambda settings, folder: shared.workers(settings, folder, count=2),
+            baseline=lambda settings, folder: shared.workers(settings, folder, count=1),
+        ),
+        Scenario(
+            name="pg-queue",
+            title="on PostgreSQL, against Dramatiq on Redis",
+            load=relay,
+            rounds=several,
+            bridge=lambda settings, folder: shared.bridge(
+                settings, folder, delivers=True
+            ),
+            baseline=programs.dramatiq,
         ),
     ]

@@ -120,6 +120,14 @@ FIGURES = (
         _time("retention", "answer while retention works", ("answer_ms", part))
         for part in ("p50", "p90", "p99", "p999")
     ),
+    _rate("pg-accept", "accepted by PostgreSQL : by SQLite", ">= 0.6"),
+    _cpu("pg-accept"),
+    _rate("pg-relay", "relayed by PostgreSQL : by SQLite", ">= 0.6"),
+    _cpu("pg-relay"),
+    _rate("pg-workers", "relayed by two workers : by one", ">= 1.0"),
+    _cpu("pg-workers"),
+    _rate("pg-queue", "relayed by PostgreSQL beside Redis", ">= 1.0"),
+    _cpu("pg-queue"),
 )
 
 

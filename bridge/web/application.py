@@ -20,13 +20,14 @@ def create_app(bridge: Bridge) -> Flask:
     answers.install(app)
     app.register_blueprint(receiver.doors(bridge.config, bridge.intake))
     app.register_blueprint(reports.door(bridge.config, bridge.confirm))
-    if bridge.config.proxies:
-        trust = ProxyFix(app.wsgi_app, x_for=bridge.config.proxies)
-        app.wsgi_app = trust  # type: ignore[method-assign] # as Flask's manual has it
     _show_state(app, bridge)
     if bridge.config.secrets.console:
         make = partial(_console, bridge)
         app.wsgi_app = Mounted("/console", make, app.wsgi_app)  # type: ignore[method-assign]
+    if bridge.config.proxies:
+        # Around all, the console included.
+        trust = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)
+        app.wsgi_app = trust  # type: ignore[method-assign] # as Flask's manual has it
     return app
 
 
