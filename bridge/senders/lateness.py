@@ -13,15 +13,20 @@ class Lateness:
     """
 
     def __init__(self) -> None:
-        #: How late is too late just now, and since when.
-        self._allowed = (LATE, 0.0)
+        self._allowed = LATE
+        #: Since when every call is late; None where the last was not.
+        self._since: float | None = None
 
     def is_late(self, slot: float, now: float) -> bool:
         """Judge one call, both times on the monotonic clock in seconds."""
-        allowed, since = self._allowed
-        is_late = now > slot + allowed
-        if not is_late:
-            self._allowed = (LATE, since)
+        if now <= slot + self._allowed:
+            self._since = None
+            if now <= slot + LATE:
+                self._allowed = LATE
+            return False
+        since = self._since
+        if since is None:
+            self._since = now
         elif now > since + LATEST:
-            self._allowed = (min(2 * allowed, LATEST), now)
-        return is_late
+            self._allowed, self._since = min(2 * self._allowed, LATEST), now
+        return True

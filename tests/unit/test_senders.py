@@ -104,7 +104,7 @@ def test_a_machine_that_is_always_late_sends_at_last(
     until = time.monotonic() + 10
     while not attempts.sent:
         assert time.monotonic() < until
-        cause(senders, task(slot=-0.15 * LATEST, is_punctual=True))
+        cause(senders, task(slot=-0.08 * LATEST, is_punctual=True))
 
 
 def test_a_task_whose_lease_would_not_cover_the_call_goes_back(
