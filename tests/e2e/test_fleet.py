@@ -45,6 +45,24 @@ def test_four_workers_keep_one_rate_exactly_and_use_it(
 
 
 @pytest.mark.torture
+def test_all_workers_heed_a_pause_within_a_second(fleet: Fleet) -> None:
+    fleet.configure(rate_per_second=RATE)
+    store_deliveries(fleet, 800)
+    for _ in range(2):
+        fleet.worker("--threads", "8")
+    wait_for(lambda: len(fleet.told()) > 100, seconds=60)
+    fleet.run("pause", "all", "--reason", "a test")
+    # By the clock of the sandbox.
+    paused = time.time()
+    wait_for(lambda: time.time() > paused + 3)
+    last = max(one.at for one in fleet.sandbox.received)
+    assert last < paused + 1
+    assert len(fleet.told()) < 800
+    fleet.run("resume", "all")
+    wait_for(lambda: len(fleet.told()) == 800, seconds=60)
+
+
+@pytest.mark.torture
 @pytest.mark.parametrize("times", [1, 10])
 def test_kills_of_receivers_and_workers_lose_nothing(fleet: Fleet, times: int) -> None:
     fleet.configure(rate_per_second=300, timeout_seconds=0.5)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import requests
 from honcho.environ import parse_procfile
 
 from bridge.config.environment import VARIABLES
+from bridge.store import open_store
 from bridge.voucherify import sign
 from tests.e2e.fleet import Fleet
 from tests.e2e.program import HOOK, ROOT, SECRET, envelope, wait_for
@@ -81,6 +83,16 @@ def ready(port: int) -> dict[str, Any]:
     return dict(found)
 
 
+def connections(url: str) -> int:
+    """Count what the program has open at a database, beside this one."""
+    with closing(open_store(url)) as store, store.read() as tx:
+        found = tx.connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'reward-bridge' AND pid <> pg_backend_pid()"
+        )
+        return int(found.scalar_one())
+
+
 def test_honcho_runs_the_procfile_from_webhook_to_message(
     fleet: Fleet, dyno: dict[str, str], free_port: int
 ) -> None:
@@ -96,6 +108,8 @@ def test_honcho_runs_the_procfile_from_webhook_to_message(
         url = f"http://127.0.0.1:{free_port}{HOOK}"
         assert requests.post(url, data=body, headers=headers).status_code == 202
         wait_for(lambda: fleet.told()["crm-1"] == 1)
+        # One of the receiving process, two of each delivering one, as the README says.
+        wait_for(lambda: connections(dyno["DATABASE_URL"]) == 1 + 2 + 2)
     finally:
         running.send_signal(signal.SIGTERM)
         running.wait(40)
