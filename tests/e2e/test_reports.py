@@ -36,7 +36,7 @@ def logged(program: Program, event: str) -> list[dict[str, Any]]:
 
 
 def gate(program: Program) -> GateState:
-    with program.store.read() as tx:
+    with program.store.write() as tx:
         return program.store.gates.get(tx, "route:all").state
 
 

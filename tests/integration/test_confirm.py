@@ -403,7 +403,7 @@ def test_a_late_report_of_the_first_send_does_not_end_a_redelivery(
 
 
 def gate(store: Store) -> GateState:
-    with store.read() as tx:
+    with store.write() as tx:
         return store.gates.get(tx, gate_of("r")).state
 
 
