@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.program import Program
 
 PASSWORD = "a-long-console-password"
 WIDE = {"width": 1280, "height": 860}
 NARROW = {"width": 390, "height": 844}
+#: Milliseconds for a page to be as expected: machines may be busy.
+PATIENCE = 30_000
 #: Chromium as distributions call it.
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -29,6 +31,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(missing)
     # Without a sandbox of its own: as root, and in containers, it has none to use.
     flags = ["--no-sandbox", "--disable-dev-shm-usage"]
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=flags)
         try:
@@ -40,7 +43,7 @@ def chromium() -> Iterator[Browser]:
 def open_page(browser: Browser, program: Program, **options: Any) -> Page:
     """Open a window on the console's front page."""
     context = browser.new_context(base_url=program.url, **options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto("/console/")
     return page
