@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
+from bridge.store import gate_of
 from tests.e2e.fleet import Fleet, Load, store_deliveries
 from tests.e2e.program import ROOT, Program, wait_for
 from tests.postgres import Postgres
@@ -51,14 +52,16 @@ def test_all_workers_heed_a_pause_within_a_second(fleet: Fleet) -> None:
     for _ in range(2):
         fleet.worker("--threads", "8")
     wait_for(lambda: len(fleet.told()) > 100, seconds=60)
-    fleet.run("pause", "all", "--reason", "a test")
+    with fleet.store() as store, store.write() as tx:
+        store.gates.pause(tx, gate_of("all"), "a test")
     # By the clock of the sandbox.
     paused = time.time()
     wait_for(lambda: time.time() > paused + 3)
     last = max(one.at for one in fleet.sandbox.received)
     assert last < paused + 1
     assert len(fleet.told()) < 800
-    fleet.run("resume", "all")
+    with fleet.store() as store, store.write() as tx:
+        store.gates.open(tx, gate_of("all"))
     wait_for(lambda: len(fleet.told()) == 800, seconds=60)
 
 
