@@ -29,6 +29,7 @@ class Prospect(StrEnum):
     SENT = "already sent"  #: Iterable has it: left alone
     EXPIRED = "expired"  #: would be sent, though its voucher is over: it will be dead
     UNKNOWN = "unknown user"  #: would be sent to somebody Iterable did not know
+    GONE = "no longer kept"  #: its webhook is blanked: nothing is left to send
     OTHER = "left alone"  #: its state forbids it
 
 
@@ -63,9 +64,15 @@ def plan(ledger: Ledger, action: Action, wanted: DeliveryFilter, now: datetime) 
     found = list(islice(every_delivery(ledger, wanted), LOOKED_AT + 1))
     looked = found[:LOOKED_AT]
     allowed = sources(_CAUSES[action])
-    prospects = [(_prospect(action, row, allowed, now), row) for row in looked]
+    gone = _gone(ledger, action, [row for row in looked if row.status in allowed])
+
+    def prospect(row: DeliveryRow) -> Prospect:
+        is_gone = row.id in gone
+        return Prospect.GONE if is_gone else _prospect(action, row, allowed, now)
+
+    prospects = [(prospect(row), row) for row in looked]
     counts = Counter(prospect for prospect, _ in prospects)
-    stays = (Prospect.SENT, Prospect.OTHER)
+    stays = (Prospect.SENT, Prospect.GONE, Prospect.OTHER)
     changed = [row for one, row in prospects if one not in stays]
     return Plan(
         counts={one: counts[one] for one in Prospect},
@@ -73,6 +80,16 @@ def plan(ledger: Ledger, action: Action, wanted: DeliveryFilter, now: datetime) 
         sample=changed[:10],
         is_whole=len(found) <= LOOKED_AT,
     )
+
+
+def _gone(
+    ledger: Ledger, action: Action, rows: Sequence[DeliveryRow]
+) -> frozenset[str]:
+    """Find the deliveries whose webhook is blanked; to drop them needs none."""
+    if action is not Action.REDELIVER:
+        return frozenset()
+    blanked = ledger.blanked([row.event_id for row in rows])
+    return frozenset(row.id for row in rows if row.event_id in blanked)
 
 
 def _prospect(

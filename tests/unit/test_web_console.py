@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from werkzeug.test import TestResponse
 
 from bridge import bootstrap, config
 from bridge.bootstrap import Bridge
-from bridge.model import Capture, DeliveryStatus
+from bridge.model import Capture, Cause, DeliveryStatus, EventStatus
+from bridge.steering.bulk import Prospect, plan
 from bridge.store import Action, By, DeliveryFilter, open_store
 from bridge.web import create_app
 from bridge.web.console.door import GUESSES, SPAN_SECONDS, Throttle
@@ -53,6 +55,7 @@ def bridge(tmp_path: Path, empty: Path) -> Iterator[Bridge]:
     env = {
         "DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}",
         "VOUCHERIFY_WEBHOOK_SECRET": "vf-test-secret-1",
+        "ITERABLE_BASE_URL": "http://127.0.0.1:9",
         "BRIDGE_CONSOLE_PASSWORD": PASSWORD,
     }
     made = bootstrap.build(config.load(path, env, "receive"))
@@ -401,3 +404,50 @@ def test_a_template_is_previewed_with_a_stored_webhook(
     page = "/console/templates/triggered_email.json.j2?webhook="
     assert "recipientUserId" in client.get(page + story.event.id).text
     assert client.get(f"{page}nothing").status_code == 404
+
+
+def test_what_is_no_longer_kept_is_said_and_not_offered(
+    client: FlaskClient, bridge: Bridge, held: str
+) -> None:
+    store = bridge.store
+    with store.write() as tx:
+        assert store.ledger.close(
+            tx, [held], Cause.RESOLVED_DROPPED, "withdrawn", by=By.CONSOLE
+        )
+    with store.write() as tx:
+        before = tx.now + timedelta(seconds=1)
+        page = store.retiring.old_events(tx, before, after=None, most=9, whole=True)
+        assert store.retiring.blank(tx, page.events, before)
+    (row,) = store.ledger.deliveries(DeliveryFilter())
+    story = client.get(f"/console/deliveries/{held}").text
+    event = client.get(f"/console/events/{row.event_id}").text
+    for page_ in (story, event):
+        assert "What it held is no longer kept" in page_
+    assert "Redeliver" not in story
+    assert "Download capture" not in event
+    for act in ("replay", "capture"):
+        door = f"/console/events/{row.event_id}"
+        assert post(client, f"{door}/{act}", door).status_code == 302
+    kept = store.ledger.event(row.event_id)
+    assert kept is not None
+    assert kept.status is EventStatus.STORED
+
+
+@pytest.mark.usefixtures("held")
+def test_a_plan_tells_what_is_no_longer_kept(bridge: Bridge) -> None:
+    store = bridge.store
+    (row,) = store.ledger.deliveries(DeliveryFilter())
+    with store.write() as tx:
+        store.forgetting.blank_events(tx, [row.event_id])
+        now = tx.now
+    foreseen = plan(store.ledger, Action.REDELIVER, DeliveryFilter(), now)
+    assert (foreseen.changes, foreseen.counts[Prospect.GONE]) == (0, 1)
+    assert plan(store.ledger, Action.DROP, DeliveryFilter(), now).changes == 1
+
+
+def test_iterable_is_asked_for_each_campaign_and_its_answers_shown(
+    client: FlaskClient,
+) -> None:
+    page = post(client, "/console/routes/check", "/console/routes")
+    assert page.status_code == 200
+    assert "1 objection" in page.text

@@ -62,13 +62,15 @@ def pages(bridge: Bridge) -> Blueprint:
             event=event,
             made=ledger.deliveries_of(event.id),
             deeds=ledger.deeds_to(event.id),
-            can_replay=event.status in REPLAYABLE,
+            can_replay=event.status in REPLAYABLE and event.blanked_at is None,
             veil=Veil(values, lifted=is_shown()),
         )
 
     @blueprint.post("/events/<uuid:found>/replay")
     def replay(found: object) -> Answer:
         event = ledger.event(str(found)) or abort(404)
+        if event.blanked_at is not None:
+            return _not_kept(event.id)
         source = Source(where="", capture=event.capture, again=event.id)
         stored = feed_one(bridge, source, by=By.CONSOLE)
         log.info("console.replayed", event_id=event.id, status=stored.status.value)
@@ -79,8 +81,10 @@ def pages(bridge: Bridge) -> Blueprint:
         return redirect(url_for("events.one", found=event.id))
 
     @blueprint.post("/events/<uuid:found>/capture")
-    def download(found: object) -> Response:
+    def download(found: object) -> Response | Answer:
         event = ledger.event(str(found)) or abort(404)
+        if event.blanked_at is not None:
+            return _not_kept(event.id)
         log.info("console.captured", event_id=event.id)
         text = capture.dumps(event.capture, received_at=event.received_at)
         return Response(
@@ -90,3 +94,8 @@ def pages(bridge: Bridge) -> Blueprint:
         )
 
     return blueprint
+
+
+def _not_kept(event_id: str) -> Answer:
+    flash("What it held is no longer kept.", "bad")
+    return redirect(url_for("events.one", found=event_id))

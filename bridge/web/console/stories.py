@@ -32,7 +32,8 @@ def pages(bridge: Bridge) -> Blueprint:
     @blueprint.get("/deliveries/<uuid:found>")
     def show(found: object) -> str:
         story = ledger.story(str(found)) or abort(404)
-        row = story.delivery
+        row, is_kept = story.delivery, story.event.blanked_at is None
+        is_unsent = is_kept and row.status in _UNSENT
         veil = veil_of(story)
         return render_template(
             "story.html",
@@ -41,9 +42,9 @@ def pages(bridge: Bridge) -> Blueprint:
             steps=told(story, veil),
             gates=holding(row, stopped_gates(bridge)),
             route=bridge.config.route(row.route),
-            preview=again(bridge.config, story) if row.status in _UNSENT else None,
-            can_redeliver=row.status in sources(Cause.REDELIVER),
-            can_force=row.status in sources(Cause.REDELIVER_FORCED),
+            preview=again(bridge.config, story) if is_unsent else None,
+            can_redeliver=is_kept and row.status in sources(Cause.REDELIVER),
+            can_force=is_kept and row.status in sources(Cause.REDELIVER_FORCED),
             can_resolve=row.status in sources(Cause.RESOLVED_SENT),
             veil=veil,
         )
@@ -57,7 +58,8 @@ def pages(bridge: Bridge) -> Blueprint:
             log.info("console.redelivered", delivery_id=one, is_forced=is_forced)
             flash("Back in the queue. A running worker sends it.", "good")
         else:
-            flash("Its state does not allow that any more.", "bad")
+            why = "Its state does not allow that, or its webhook is no longer kept."
+            flash(why, "bad")
         return redirect(url_for("stories.show", found=one))
 
     @blueprint.post("/deliveries/<uuid:found>/resolve")

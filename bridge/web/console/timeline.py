@@ -56,8 +56,8 @@ def told(story: Story, veil: Veil) -> list[Step]:
 
 
 def _received(story: Story, veil: Veil) -> Step:
-    event = story.event
-    repeated = None
+    event, repeated = story.event, None
+    is_kept = event.blanked_at is None
     if event.repeats and event.repeated_at is not None:
         repeated = f"{event.repeats} times, last {moment(event.repeated_at)}"
     headers = "\n".join(
@@ -72,10 +72,13 @@ def _received(story: Story, veil: Veil) -> Step:
             ("Webhook id", event.transport_key),
             ("Repeated", repeated),
         ),
+        text="" if is_kept else "What it held is no longer kept.",
         folded=(
             ("Headers", headers or "none were kept"),
             ("Body", veil.body(event.capture.body)),
-        ),
+        )
+        if is_kept
+        else (),
     )
 
 
