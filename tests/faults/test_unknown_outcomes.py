@@ -157,6 +157,7 @@ def test_what_was_answered_comes_once_though_the_program_dies(
     check_verified(program, relay_through_one_kill(program))
 
 
+@pytest.mark.torture
 def test_repeats_are_what_was_in_doubt_where_a_route_resends(
     program: Program,
 ) -> None:
