@@ -29,7 +29,7 @@ from bridge.store.queue import Queue
 from bridge.store.reports import Reports, Standing
 from bridge.store.schema import new_id
 from bridge.store.sendings import Sending, Sendings
-from bridge.store.siblings import Call, Doubted, Sibling
+from bridge.store.siblings import Call, DoubtedSend, Sibling
 from bridge.store.store import Store, open_store
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
     "DeliveryFilter",
     "DeliveryRow",
     "Doubt",
-    "Doubted",
+    "DoubtedSend",
     "EventFilter",
     "EventRow",
     "Figures",

@@ -16,14 +16,11 @@ _IN_DOUBT = DeliveryStatus.IN_DOUBT.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubted:
+class DoubtedSend:
     """Whom and what a doubt is about: others like it wait meanwhile."""
 
     recipient: str
     route: str
-    endpoint: str
-    #: When the doubt is looked into next.
-    until: datetime
     #: What was sent perhaps; None where its worker vanished.
     payload: bytes | None = field(repr=False)
 
@@ -63,8 +60,6 @@ _LAST_SENT = (
     select(
         deliveries.c.recipient,
         deliveries.c.route,
-        deliveries.c.endpoint,
-        deliveries.c.due_at,
         attempts.c.payload,
     )
     .outerjoin(
@@ -105,7 +100,7 @@ _SIBLINGS = (
         ),
     )
     .where(
-        deliveries.c.recipient.in_(bindparam("names", expanding=True)),
+        deliveries.c.recipient == bindparam("who"),
         or_(
             attempts.c.delivery_id.is_not(None),
             deliveries.c.status.in_([_SENDING, _IN_DOUBT]),
@@ -115,31 +110,29 @@ _SIBLINGS = (
 )
 
 
-def doubted(tx: Tx, limit: int) -> list[Doubted]:
+def doubted(tx: Tx, limit: int) -> list[DoubtedSend]:
     """List whom and what all doubts are about, in no order."""
     rows = tx.connection.execute(_LAST_SENT.limit(limit))
     return [
-        Doubted(
+        DoubtedSend(
             recipient=row.recipient,
             route=row.route,
-            endpoint=row.endpoint,
-            until=row.due_at,
             payload=row.payload,
         )
         for row in rows
     ]
 
 
-def siblings(tx: Tx, names: Sequence[str], since: datetime) -> list[Sibling]:
+def siblings(tx: Tx, recipient: str, since: datetime) -> list[Sibling]:
     """List a person's deliveries that were, are or may have been sent since a time.
 
     Args:
         tx: The transaction.
-        names: Under which the person may stand in the ledger.
+        recipient: The person, as deliveries name them.
         since: Calls before it are left out, but for those of scheduled messages and of
             deliveries in doubt.
     """
-    values = {"names": sorted(names), "since": since}
+    values = {"who": recipient, "since": since}
     rows = tx.connection.execute(_SIBLINGS, values)
     return [_sibling(list(several)) for _, several in groupby(rows, lambda row: row.id)]
 

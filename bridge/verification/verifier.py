@@ -73,8 +73,7 @@ class Verifier:
 
     def _evidence(self, doubt: Doubt, since: datetime) -> tuple[Evidence, datetime]:
         with self._store.read() as tx:
-            names = {doubt.recipient}
-            found = self._store.queue.siblings(tx, sorted(names), since)
+            found = self._store.queue.siblings(tx, doubt.recipient, since)
             claims = {
                 one.delivery_id: self._store.queue.as_claim(tx, one.delivery_id)
                 for one in found
