@@ -2,13 +2,11 @@
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
 
 from bridge.model import Cause, DeliveryStatus, sources
-from bridge.steering.paging import every_delivery
 from bridge.store import Action, DeliveryFilter, DeliveryRow, Ledger
 
 #: Deliveries looked at for a plan; a run goes over all that fit, whatever their number.
@@ -61,7 +59,7 @@ def plan(ledger: Ledger, action: Action, wanted: DeliveryFilter, now: datetime) 
         wanted: Which deliveries.
         now: Says what has expired.
     """
-    found = list(islice(every_delivery(ledger, wanted), LOOKED_AT + 1))
+    found = ledger.deliveries(replace(wanted, limit=LOOKED_AT + 1))
     looked = found[:LOOKED_AT]
     allowed = sources(_CAUSES[action])
     gone = _gone(ledger, action, [row for row in looked if row.status in allowed])
