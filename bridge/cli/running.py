@@ -54,11 +54,11 @@ def serve(
     """
     roles: tuple[Role, ...] = ("receive", "deliver")
     loaded = _checked(*roles[: 1 if is_receiver_only else 2])
+    server = _server()
     if loaded.secrets.console:
         log.info("console.on", path="/console/")
     else:
         log.info("console.off", reason="BRIDGE_CONSOLE_PASSWORD is not set")
-    server = _server()
     status = server.serve(
         loaded,
         _parts(server, loaded, threads),

@@ -108,7 +108,7 @@ def test_a_token_is_demanded_where_one_is_set(program: Program) -> None:
 
 
 def test_on_a_public_dyno_the_page_is_closed_without_a_token(program: Program) -> None:
-    program.env["DYNO"] = "web.1"
+    program.env |= {"DYNO": "web.1", "BRIDGE_EPHEMERAL_DISK": "accept"}
     program.start("--processes", "1", "--no-deliver")
     answer = requests.get(f"{program.url}/metrics", timeout=10)
     assert answer.status_code == 403
