@@ -126,5 +126,6 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
     try:
         coordinator.run()
     finally:
+        stop.set()  # those beside it end too, where it was not told to stop but failed
         noting.join()
         bridge.store.close()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.store.presence import count_workers
 from tests.e2e.program import Program, envelope, wait_for
 from tests.faults import points
 
@@ -29,16 +30,23 @@ def test_two_schedulers_share_the_queue_and_tell_nobody_twice(
     program: Program,
 ) -> None:
     program.start("--no-deliver")
-    for number in range(200):
-        program.post(envelope(number))
+    program.post(envelope(0))
     workers = [program.worker() for _ in range(2)]
     try:
+        wait_for(lambda: workers_of(program) == 2, seconds=40)
+        for number in range(1, 200):
+            program.post(envelope(number))
         wait_for(lambda: program.statuses() == {"accepted": 200}, seconds=40)
     finally:
         for worker in workers:
             worker.terminate()
         assert [worker.wait(30) for worker in workers] == [0, 0]
     assert sorted(points.names(program)) == sorted(f"crm-{n}" for n in range(200))
+
+
+def workers_of(program: Program) -> int:
+    with program.store.read() as tx:
+        return count_workers(tx)
 
 
 def test_a_sending_thread_that_dies_takes_its_process_along_to_a_fresh_start(
