@@ -5,12 +5,19 @@ the statements that every webhook needs, beside few rows and beside very many.
 """
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    ExitStack,
+    closing,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from io import StringIO
@@ -107,7 +114,9 @@ def _carry(sender: Sender, sink: Sink, order: Order) -> None:
 def filled(folder: Path, rows: int) -> Iterator[str]:
     """Fill a ledger on a server of its own; yield its URL."""
     cluster = postgres.cluster(folder)
-    with postgres.running(cluster):
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, cluster.socket)
+        stack.enter_context(postgres.running(cluster))
         given = ["--rows", str(rows), "--waiting", str(2 * TIMES * CLAIMED)]
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             ledger.main(["--database-url", cluster.url, *given])
