@@ -9,7 +9,7 @@ Series = dict[tuple[str, ...], float]
 
 def scrape(url: str, **headers: str) -> dict[str, Series]:
     """Read the page: every series by name, over a connection of its own."""
-    answer = requests.get(f"{url}/metrics", headers=headers, timeout=10)
+    answer = requests.get(f"{url}/metrics", headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
     found: dict[str, Series] = {}
     for family in text_string_to_metric_families(answer.text):

@@ -126,7 +126,7 @@ class Program:
         """Kill every process of the program, as a power cut would."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
 
     def stop(self, *, seconds: float = 30) -> int:
@@ -141,7 +141,7 @@ class Program:
         """Send a webhook, signed unless headers say something else."""
         if not headers:
             headers = {"x-voucherify-signature": sign(body, SECRET)}
-        return requests.post(self.url + path, data=body, headers=headers, timeout=15)
+        return requests.post(self.url + path, data=body, headers=headers, timeout=60)
 
     def run(self, *arguments: str, status: int = 0, stdin: str = "") -> str:
         """Run a command of the bridge and return what it printed as data."""

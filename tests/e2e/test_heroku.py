@@ -77,7 +77,7 @@ def honcho(dyno: dict[str, str], log: Path, *names: str) -> subprocess.Popen[byt
 
 def ready(port: int) -> dict[str, Any]:
     try:
-        found = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).json()
+        found = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=60).json()
     except requests.RequestException:
         return {}
     return dict(found)

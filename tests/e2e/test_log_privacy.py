@@ -108,7 +108,7 @@ def send_nonsense(program: Program) -> None:
     target = program.post(json.dumps(raw).encode(), "/api/email/target", **token)
     assert target.status_code == 202
     for path in (f"/{STRANGER}", f"/console/deliveries?search={STRANGER}", "/metrics"):
-        requests.get(f"{program.url}{path}", timeout=10)
+        requests.get(f"{program.url}{path}", timeout=60)
     strange_bytes(program, f"GET /{STRANGER} HTTP/9\r\n\r\n".encode())
     strange_bytes(program, b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
 

@@ -103,14 +103,14 @@ def test_a_token_is_demanded_where_one_is_set(program: Program) -> None:
     program.start("--processes", "1", "--no-deliver")
     for shown, status in (("no", 401), ("metrics-token-1", 200), ("", 401)):
         headers = {"Authorization": f"Bearer {shown}"} if shown else {}
-        answer = requests.get(f"{program.url}/metrics", headers=headers, timeout=10)
+        answer = requests.get(f"{program.url}/metrics", headers=headers, timeout=60)
         assert answer.status_code == status
 
 
 def test_on_a_public_dyno_the_page_is_closed_without_a_token(program: Program) -> None:
     program.env |= {"DYNO": "web.1", "BRIDGE_EPHEMERAL_DISK": "accept"}
     program.start("--processes", "1", "--no-deliver")
-    answer = requests.get(f"{program.url}/metrics", timeout=10)
+    answer = requests.get(f"{program.url}/metrics", timeout=60)
     assert answer.status_code == 403
     assert "BRIDGE_METRICS_TOKEN" in answer.json()["detail"]
 
@@ -144,7 +144,7 @@ def test_a_worker_alone_tells_what_it_sent(program: Program, worker_url: str) ->
             return 0
 
     assert wait_for(attempts) == 1
-    assert requests.get(f"{worker_url}/readyz", timeout=10).json()["status"] == "ready"
+    assert requests.get(f"{worker_url}/readyz", timeout=60).json()["status"] == "ready"
     assert not any(scrape(program.url)["bridge_attempts_total"].values())
 
 

@@ -72,7 +72,7 @@ def running(*arguments: str, database: Path, log: Path) -> Iterator[None]:
 
 def is_ready(port: str) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=60).ok
     except requests.ConnectionError:
         return False
 

@@ -88,7 +88,7 @@ def test_an_interrupted_backfill_does_the_rest_the_next_time(
             )
         wait_for(program.deliveries)
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(60)
         before = {one.key for one in program.deliveries()}
         program.run(*BACKFILL)
         assert before

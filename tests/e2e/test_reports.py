@@ -103,7 +103,7 @@ def test_a_stranger_is_refused_and_what_fits_nothing_is_kept(
 ) -> None:
     reported.start()
     body = b'{"eventName": "emailSend", "dataFields": {"messageId": "m"}}'
-    assert requests.post(reported.url + DOOR, data=body, timeout=15).status_code == 401
+    assert requests.post(reported.url + DOOR, data=body, timeout=60).status_code == 401
     answer = reported.post(body, DOOR, **{"X-Bridge-Secret": WORD})
     assert answer.status_code == 202
     (line,) = reported.run("events", "--unmatched", "--json").splitlines()

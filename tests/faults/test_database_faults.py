@@ -109,7 +109,7 @@ def test_a_corrupt_file_refuses_the_start_and_is_left_as_it_is(
     broken = path.read_bytes()
     program.start()
     assert program.process is not None
-    assert program.process.wait(20) == 1
+    assert program.process.wait(60) == 1
     assert "store.not_ready" in program.log
     assert path.read_bytes() == broken
     path.write_bytes(whole)

@@ -65,7 +65,7 @@ def send(sandbox: Sandbox, medium: str = "email", **fields: Any) -> int:
     body = {"campaignId": 7, "recipientUserId": "crm-1"} | fields
     url = f"{sandbox.url}/api/{medium}/target"
     return requests.post(
-        url, json=body, headers={"Api-Key": "k"}, timeout=10
+        url, json=body, headers={"Api-Key": "k"}, timeout=60
     ).status_code
 
 

@@ -266,5 +266,5 @@ def test_an_address_in_use_is_told_and_nothing_starts(
     running = serve()
     host, port = running.program.address
     second = serve("--bind", f"{host}:{port}")
-    assert second.program.process.wait(20) == 2
+    assert second.program.process.wait(60) == 2
     assert "--bind" in second.program.log()

@@ -30,7 +30,7 @@ class Gated(Mapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         self.is_read.set()
-        assert self.may_go_on.wait(10)
+        assert self.may_go_on.wait(60)
         return iter(())
 
 
@@ -155,8 +155,8 @@ def test_follower_already_taken_waits_for_its_commit_a_little_longer(
             wait_for_line(store, 1)
             following = threads.submit(store.commits.add, new_arrival(), timeout=0.5)
             wait_for_line(store, 2)
-        assert headers.is_read.wait(10)
-        error = following.exception(timeout=10)
+        assert headers.is_read.wait(60)
+        error = following.exception(timeout=60)
         headers.may_go_on.set()
     assert isinstance(error, StoreUnavailable)
     assert "did not end in time" in error.reason

@@ -243,12 +243,12 @@ def test_what_has_not_begun_at_the_stop_goes_back_untouched(
 
     def wait(_: Claim) -> None:
         begun.set()
-        go.wait(10)
+        go.wait(60)
 
     attempts.before_send = wait
     ids = [put(f"k{number}") for number in range(5)]
     stop = start(threads=1)
-    assert begun.wait(10)
+    assert begun.wait(60)
     stop.set()
     go.set()
     eventually(lambda: [status(real, one) for one in ids].count("accepted") == 1)
@@ -270,12 +270,12 @@ def test_a_call_open_at_the_end_of_the_drain_is_left_in_doubt(
 
     def wait(_: Claim) -> None:
         begun.set()
-        go.wait(20)
+        go.wait(60)
 
     attempts.before_send = wait
     one = put()
     stop = start(threads=1)
-    assert begun.wait(10)
+    assert begun.wait(60)
     stop.set()
     eventually(lambda: status(real, one) == "in_doubt")
     go.set()
@@ -327,7 +327,7 @@ def test_the_last_words_of_a_worker_are_said_again(
     def wait(_: Claim) -> None:
         stops[0].set()
         begun.set()
-        go.wait(20)
+        go.wait(60)
 
     monkeypatch.setattr(real, "write", refuse)
     attempts.before_send = wait
