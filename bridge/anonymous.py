@@ -33,6 +33,7 @@ _TELLING = re.compile(
 #: Below these even numbers say who somebody is.
 _FREE = frozenset({"metadata", "address", "customer_metadata"})
 _WHO = re.compile(r"(source_?id|user_?id|phone|zip|postal_?code|birth.*)$")
+_FIELD = re.compile(r"[a-z_]+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:. ]+(Z|[+-]\d\d:?\d\d)?)?")
 _ID = re.compile(r"([a-z]+)_([A-Za-z0-9+/=]{6,})")
 _CAMPAIGN_ID = re.compile(r"camp_[A-Za-z0-9]+")
@@ -160,15 +161,25 @@ def _is_personal_number(path: tuple[str, ...]) -> bool:
     return bool(_FREE.intersection(path)) or bool(path and _WHO.fullmatch(path[-1]))
 
 
-def _without(value: Json, told: Mapping[str, str]) -> Json:
+def _without(value: Json, told: Mapping[str, str], *, is_free: bool = False) -> Json:
     """Replace what must not survive wherever a text or a name contains it."""
     if isinstance(value, str):
         for original, made in told.items():
             value = value.replace(original, made)
     elif isinstance(value, list):
-        value = [_without(one, told) for one in value]
+        value = [_without(one, told, is_free=is_free) for one in value]
     elif isinstance(value, dict):
         value = {
-            _without(name, told): _without(one, told) for name, one in value.items()
+            name
+            if _is_field(name, is_free=is_free)
+            else _without(name, told): _without(
+                one, told, is_free=is_free or name.lower() in _FREE
+            )
+            for name, one in value.items()
         }
     return value
+
+
+def _is_field(name: str, *, is_free: bool) -> bool:
+    """Tell a field's own name: somebody called `data` takes no document apart."""
+    return not is_free and _FIELD.fullmatch(name) is not None

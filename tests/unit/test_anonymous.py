@@ -143,6 +143,7 @@ def test_what_is_no_json_is_replaced_whole(body: bytes) -> None:
 
 
 @example(name="0000", code=":::¼", number=0)
+@example(name="data", code="customer", number=0)
 @given(name=st.text(min_size=4), code=st.text(min_size=4), number=st.integers())
 def test_names_codes_and_numbers_are_replaced_whatever_they_are(
     name: str, code: str, number: int
