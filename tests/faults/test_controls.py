@@ -1,6 +1,7 @@
 """Negative controls: with one thing spoilt, the check of its promise must fail.
 
-A check that passes here would prove nothing about the program either.
+A check that passes here would prove nothing about the program either. Those that wait
+long for what must not come are torture.
 """
 
 import pytest
@@ -13,6 +14,7 @@ from tests.faults.spoiling import spoil
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.torture
 def test_control_answering_before_the_commit_is_noticed(program: Program) -> None:
     spoil(
         program,
@@ -36,6 +38,7 @@ def test_control_not_waiting_for_the_disk_is_noticed(program: Program) -> None:
         guarantees.on_disk_when_answered(program)
 
 
+@pytest.mark.torture
 def test_control_forgetting_leases_is_noticed(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +52,7 @@ def test_control_forgetting_leases_is_noticed(
     assert program.statuses() == {"accepted": 1, "sending": 1}
 
 
+@pytest.mark.torture
 def test_control_repeating_blindly_is_noticed(program: Program) -> None:
     spoil(
         program,
@@ -81,6 +85,7 @@ def test_control_keys_that_are_not_unique_are_noticed(program: Program) -> None:
         guarantees.one_message_per_reward(program)
 
 
+@pytest.mark.torture
 def test_control_settling_without_the_token_is_noticed(program: Program) -> None:
     spoil(
         program,
@@ -94,6 +99,7 @@ def test_control_settling_without_the_token_is_noticed(program: Program) -> None
         guarantees.late_words_of_a_lost_lease_count_for_nothing(program)
 
 
+@pytest.mark.torture
 def test_control_not_believing_what_iterable_shows_is_noticed(
     program: Program,
 ) -> None:

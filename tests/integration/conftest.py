@@ -67,7 +67,7 @@ def small(start: Callable[..., Program]) -> Callable[..., Program]:
 def eventually() -> Callable[..., None]:
     """Wait for a condition, not for a duration."""
 
-    def eventually(is_so: Callable[[], object], seconds: float = 10) -> None:
+    def eventually(is_so: Callable[[], object], seconds: float = 60) -> None:
         until = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < until, "it did not become so in time"

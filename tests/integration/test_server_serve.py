@@ -120,9 +120,11 @@ def test_two_sigterms_under_load_lose_no_answered_webhook(
 
     with ThreadPoolExecutor(4) as pool:
         senders = [pool.submit(send, range(n, 100_000, 4)) for n in range(4)]
-        eventually(lambda: len(answered) > 50)
-        running.program.process.send_signal(signal.SIGTERM)
-        running.program.process.send_signal(signal.SIGTERM)
+        try:
+            eventually(lambda: len(answered) > 50)
+        finally:
+            running.program.process.send_signal(signal.SIGTERM)
+            running.program.process.send_signal(signal.SIGTERM)
         assert running.program.process.wait(25) == 0
         for sender in senders:
             sender.result()

@@ -95,7 +95,7 @@ def test_store_opened_and_used_before_a_fork_is_usable_after_it(
 
 
 def wait_for_end(child: int) -> int:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

@@ -101,7 +101,7 @@ def test_lateness_is_harmless_where_the_rate_is_high(senders: Senders) -> None:
 def test_a_machine_that_is_always_late_sends_at_last(
     senders: Senders, attempts: Attempts
 ) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not attempts.sent:
         assert time.monotonic() < until
         cause(senders, task(slot=-0.08 * LATEST, is_punctual=True))
