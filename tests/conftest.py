@@ -5,8 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import QUICK, Postgres, start_postgres
+
+# A quarter of the usual examples, drawn anew by each run; a slow machine is no failure.
+settings.register_profile(
+    "short",
+    max_examples=25,
+    deadline=None,
+    derandomize=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("short")
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 #: Variables the program reads, and that would have it measured; a developer's own must

@@ -90,18 +90,6 @@ def test_json_lines_are_replayed_from_standard_input(program: Program) -> None:
     assert "standard input line 2" in said
 
 
-def test_a_route_added_later_delivers_what_was_ignored(program: Program) -> None:
-    program.route(when={"events": ["customer.rewarded"]})
-    program.start()
-    assert program.post(envelope(1)).json()["status"] == "ignored"
-    assert program.stop() == 0
-    program.route()
-    said = program.run("replay", "--stored", "--ignored")
-    assert "stored" in said
-    program.start()
-    wait_for(program.accepted)
-
-
 def test_a_dead_delivery_is_delivered_after_redeliver(program: Program) -> None:
     program.start()
     program.sandbox.tell(fixture="s13", user="crm-1")

@@ -13,6 +13,7 @@ MONTHS = 100 * 86_400.0
 OLD, NEW = range(60), range(100, 300)
 
 
+@pytest.mark.torture
 def test_sweeping_under_load_loses_no_message_and_refuses_no_webhook(
     program: Program, clock: Clock
 ) -> None:
