@@ -6,23 +6,15 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.program import Program, envelope, wait_for
+from tests.families import family
 from tests.faults import points
 from tests.faults.guarantees import slow_iterable
 
 pytestmark = pytest.mark.e2e
-
-
-def family(parent: int) -> Iterator[int]:
-    """Yield a process and all that descend from it."""
-    yield parent
-    for task in Path(f"/proc/{parent}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from family(int(child))
 
 
 @contextmanager

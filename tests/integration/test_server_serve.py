@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bridge.store import EventFilter, open_store
 from bridge.voucherify import sign
+from tests.families import family, is_gone, signal_all
 from tests.integration.programs import Answer, ClosedError, Peer, Program
 
 pytestmark = pytest.mark.integration
@@ -78,22 +79,6 @@ def serve(start: Callable[..., Program], tmp_path: Path) -> Callable[..., Serve]
     return serve
 
 
-def processes_of(parent: int) -> Iterator[int]:
-    """Yield a process and all that descend from it."""
-    yield parent
-    for task in Path(f"/proc/{parent}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from processes_of(int(child))
-
-
-def is_gone(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return True
-    return state == "Z"
-
-
 def test_a_webhook_that_comes_before_the_program_is_up_is_served(
     serve: Callable[..., Serve],
 ) -> None:
@@ -138,8 +123,7 @@ def test_sigterm_to_every_process_ends_them_in_good_order(
     running.webhook(running.program.connect(), 1)
     parent = running.program.process.pid
     for _ in range(2):
-        for process in list(processes_of(parent)):
-            os.kill(process, signal.SIGTERM)
+        signal_all(list(family(parent)), signal.SIGTERM)
     assert running.program.process.wait(25) == 0
     assert "exception" not in running.program.log()
 
@@ -150,8 +134,8 @@ def test_a_killed_parent_takes_all_processes_along(
     running = serve("--processes", "2")
     running.webhook(running.program.connect(), 1)
     parent = running.program.process.pid
-    eventually(lambda: len(list(processes_of(parent))) == 5)
-    processes = list(processes_of(parent))
+    eventually(lambda: len(list(family(parent))) == 5)
+    processes = list(family(parent))
     running.program.process.kill()
     running.program.process.wait()
     eventually(lambda: all(is_gone(process) for process in processes))
@@ -164,9 +148,9 @@ def test_a_dead_process_is_started_again_and_nobody_is_refused(
     running = serve()
     running.webhook(running.program.connect(), 1)
     first = running.children()
-    family = list(processes_of(first[role]))
+    processes = list(family(first[role]))
     os.kill(first[role], signal.SIGKILL)
-    eventually(lambda: all(is_gone(process) for process in family))
+    eventually(lambda: all(is_gone(process) for process in processes))
     answer = running.webhook(running.program.connect(), 2)
     assert answer.status == 202
     eventually(lambda: running.children()[role] != first[role])
