@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,8 @@ import yaml
 from bridge.sandbox import Received, Sandbox
 from bridge.store import DeliveryFilter, DeliveryRow, Store, open_store
 from bridge.voucherify import sign
+from tests import starting
+from tests.starting import Running
 
 ROOT = Path(__file__).parents[2]
 SECRET = "vf-test-secret-1"
@@ -74,7 +76,7 @@ class Program:
     folder: Path
     sandbox: Sandbox
     env: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    process: Running | None = None
     options: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -98,23 +100,21 @@ class Program:
             options: Of `serve`, beside those it always gets.
             talk: A descriptor to log to; the file `log` by default.
         """
-        descriptor = self.listener.fileno()
-        options = ("--bind", f"fd://{descriptor}", *self.options, *options)
-        self.launch("serve", *options, keep=[descriptor], talk=talk)
+        options = ("--bind", "fd://FD", *self.options, *options)
+        self.launch("serve", *options, keep=self.listener.fileno(), talk=talk)
 
     def launch(
-        self, *arguments: str, keep: Sequence[int] = (), talk: int | None = None
+        self, *arguments: str, keep: int | None = None, talk: int | None = None
     ) -> None:
         """Start a command of the bridge in a process group of its own."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", *arguments],
-                cwd=self.folder,
+            self.process = starting.start(
+                *arguments,
+                folder=self.folder,
                 env=self.env,
-                pass_fds=keep,
-                stdout=log,
-                stderr=log if talk is None else talk,
-                start_new_session=True,
+                out=log,
+                err=log if talk is None else talk,
+                keep=keep,
             )
 
     def hang_up(self) -> None:
@@ -145,18 +145,15 @@ class Program:
 
     def run(self, *arguments: str, status: int = 0, stdin: str = "") -> str:
         """Run a command of the bridge and return what it printed as data."""
-        done = subprocess.run(
-            [sys.executable, "-m", "bridge", *arguments],
-            cwd=self.folder,
-            env=self.env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = self.command(*arguments, stdin=stdin)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
+
+    def command(
+        self, *arguments: str, stdin: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command of the bridge whatever its exit code."""
+        return starting.run(*arguments, folder=self.folder, env=self.env, stdin=stdin)
 
     def python(self, *arguments: str) -> str:
         """Run Python as the program does and return what it printed."""
@@ -172,15 +169,11 @@ class Program:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        """Start another `worker` beside the program; its caller ends it."""
+    def beside(self, *arguments: str) -> Running:
+        """Start another command beside the program; its caller ends it."""
         with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "bridge", "worker"],
-                cwd=self.folder,
-                env=self.env,
-                stdout=log,
-                stderr=log,
+            return starting.start(
+                *arguments, folder=self.folder, env=self.env, out=log, err=log
             )
 
     def pid_of(self, role: str) -> int:

@@ -20,19 +20,6 @@ from tests.e2e.program import ROOT, Program, envelope, wait_for
 pytestmark = pytest.mark.e2e
 
 
-def command(program: Program, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command whatever its exit code, its talk kept apart from its data."""
-    return subprocess.run(
-        [sys.executable, "-m", "bridge", *arguments],
-        cwd=program.folder,
-        env=program.env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @contextmanager
 def running(
     program: Program, *arguments: str, stderr: int | IO[bytes] = subprocess.DEVNULL
@@ -66,7 +53,7 @@ def test_a_folder_replayed_twice_is_sent_once(program: Program) -> None:
     program.run("replay", str(folder))
     wait_for(lambda: len(program.accepted()) == 3)
     wait_for(lambda: program.statuses() == {"accepted": 3})
-    again = command(program, "replay", str(folder))
+    again = program.command("replay", str(folder))
     assert again.returncode == 0
     assert "0 new" in again.stderr
     assert program.stop() == 0
@@ -149,7 +136,7 @@ def test_serve_refuses_five_mistakes_with_five_lines(program: Program) -> None:
     data["retyr"] = {}
     data["routes"][0] |= {"per": "person", "campaign_id": "1", "template": "no.j2"}
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
-    said = command(program, "serve")
+    said = program.command("serve")
     assert said.returncode == 2
     places = sorted(line.split(":")[0] for line in said.stderr.splitlines())
     assert places == [
@@ -164,7 +151,7 @@ def test_serve_refuses_five_mistakes_with_five_lines(program: Program) -> None:
 def test_check_online_asks_iterable_about_campaigns(program: Program) -> None:
     program.run("check", "--online")
     program.sandbox.tell(fixture="s07", times=None)
-    said = command(program, "check", "--online")
+    said = program.command("check", "--online")
     assert said.returncode == 2
     assert "routes.0.campaign_id: " in said.stderr
 
@@ -187,7 +174,7 @@ def test_the_sandbox_prints_calls_and_ends_on_sigterm(program: Program) -> None:
 
 def test_long_work_shows_its_progress_on_a_terminal_only(program: Program) -> None:
     folder = write(program.folder / "captures", *range(5))
-    piped = command(program, "replay", "--dry-run", str(folder))
+    piped = program.command("replay", "--dry-run", str(folder))
     assert "[####" not in piped.stderr
     terminal, stderr = os.openpty()
     with os.fdopen(terminal, "rb", buffering=0) as shown, os.fdopen(stderr) as end:
@@ -205,7 +192,7 @@ def test_long_work_shows_its_progress_on_a_terminal_only(program: Program) -> No
 
 def test_a_variable_set_to_nothing_is_named(program: Program) -> None:
     program.env["WEB_CONCURRENCY"] = ""
-    said = command(program, "serve")
+    said = program.command("serve")
     assert said.returncode == 2
     assert said.stderr.startswith("WEB_CONCURRENCY: must be a number")
 
@@ -213,18 +200,21 @@ def test_a_variable_set_to_nothing_is_named(program: Program) -> None:
 def test_a_port_that_is_taken_is_a_refusal(program: Program) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        said = command(program, "serve", "--bind", bind)
+        said = program.command("serve", "--bind", bind)
     assert said.returncode == 2
     assert f"--bind: {bind}" in said.stderr
 
 
-def test_the_package_runs_as_a_module_and_as_a_command(program: Program) -> None:
-    version = command(program, "--version").stdout
+def test_the_package_runs_as_a_module_and_as_a_command() -> None:
     script = Path(sys.executable).with_name("reward-bridge")
-    done = subprocess.run(
-        [script, "--version"], capture_output=True, text=True, check=True, cwd=ROOT
+    module, command = (
+        subprocess.run(
+            [*start, "--version"], capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout
+        for start in ([sys.executable, "-m", "bridge"], [script])
     )
-    assert done.stdout == version
+    assert module == command
+    assert module.startswith("reward-bridge, version ")
 
 
 def test_ctrl_c_ends_the_sandbox_quietly(tmp_path: Path) -> None:

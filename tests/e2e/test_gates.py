@@ -61,7 +61,7 @@ def test_a_mended_key_opens_the_gate_by_itself_at_the_next_start(
     for number in range(3):
         program.post(envelope(number))
     wait_for(lambda: gate(program, "destination") is GateState.CLOSED)
-    assert program.statuses() == {"pending": 3}
+    wait_for(lambda: program.statuses() == {"pending": 3})
     program.stop()
     program.env["ITERABLE_API_KEY"] = "itbl-example-key-0123456789abcdef"
     program.start()

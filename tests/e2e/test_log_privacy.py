@@ -4,8 +4,6 @@ import json
 import re
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -148,15 +146,7 @@ def is_tried(program: Program, delivery: str) -> bool:
 
 def log_of(program: Program, *arguments: str) -> str:
     """Run a command and return its log; plans show a person what was asked for."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bridge", *arguments],
-        cwd=program.folder,
-        env=program.env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = program.command(*arguments)
     return "\n".join(re.findall(r"^\d{4}-\d\d-\d\dT.*", done.stderr, re.MULTILINE))
 
 

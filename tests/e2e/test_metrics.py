@@ -121,13 +121,7 @@ def worker_url(program: Program) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     program.start("--processes", "1", "--no-deliver")
-    with (program.folder / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "bridge", "worker", "--state", address],
-            cwd=program.folder,
-            env=program.env,
-            stderr=log,
-        )
+    worker = program.beside("worker", "--state", address)
     yield f"http://{address}"
     worker.terminate()
     worker.wait(30)

@@ -3,12 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests import starting
 from tests.e2e.program import Program, envelope, wait_for
 from tests.integration.voucherify_list import (
     APP_ID,
@@ -71,21 +69,12 @@ def test_each_reward_reaches_iterable_once_whichever_way_it_came(
     assert sorted(codes) == [f"CODE-{number:06}" for number in range(8)]
 
 
-def test_an_interrupted_backfill_does_the_rest_the_next_time(
-    program: Program, tmp_path: Path
-) -> None:
+def test_an_interrupted_backfill_does_the_rest_the_next_time(program: Program) -> None:
     found = project(40)
     with serving(found) as url:
         configure(program, url)
         program.run("migrate")
-        with (tmp_path / "out").open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", *BACKFILL],
-                cwd=program.folder,
-                env=program.env,
-                stdout=out,
-                stderr=out,
-            )
+        process = program.beside(*BACKFILL)
         wait_for(program.deliveries)
         process.send_signal(signal.SIGINT)
         process.wait(60)
@@ -118,15 +107,10 @@ def test_each_stage_shows_its_progress_on_a_terminal(program: Program) -> None:
     ):
         configure(program, url)
         program.run("replay", "-", stdin=envelope(0).decode())
-        subprocess.run(
-            [sys.executable, "-m", "bridge", *BACKFILL],
-            cwd=program.folder,
-            env=program.env,
-            stdout=subprocess.DEVNULL,
-            stderr=end,
-            timeout=60,
-            check=True,
+        process = starting.start(
+            *BACKFILL, folder=program.folder, env=program.env, out=end, err=end
         )
+        assert process.wait(60) == 0
         said = shown.read(65536).decode()
     stages = (
         "reading Voucherify's list",

@@ -199,7 +199,7 @@ def late_words_of_a_lost_lease_count_for_nothing(program: Program) -> None:
     assert program.process is not None
     first = program.pid_of("deliver")
     os.kill(first, signal.SIGSTOP)
-    second = program.worker()
+    second = program.beside("worker")
     try:
         _take_over(program)
         os.kill(first, signal.SIGCONT)

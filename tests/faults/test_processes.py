@@ -31,7 +31,7 @@ def test_two_schedulers_share_the_queue_and_tell_nobody_twice(
 ) -> None:
     program.start("--no-deliver")
     program.post(envelope(0))
-    workers = [program.worker() for _ in range(2)]
+    workers = [program.beside("worker") for _ in range(2)]
     try:
         wait_for(lambda: workers_of(program) == 2, seconds=40)
         for number in range(1, 200):

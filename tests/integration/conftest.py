@@ -1,15 +1,14 @@
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -25,25 +24,21 @@ from bridge.model import (
     Settlement,
 )
 from bridge.store import Store, new_id, open_store
-from tests.integration.programs import Program
+from tests.integration.programs import Program, Start
 from tests.postgres import Postgres
+from tests.starting import Running
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Start programs that are given a bound socket; they end with the test."""
     running: list[Program] = []
 
-    def start(*command: str, env: Mapping[str, str] | None = None) -> Program:
+    def start(launch: Callable[[int, IO[bytes]], Running]) -> Program:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             log = tmp_path / f"program-{len(running)}.log"
             with log.open("wb") as file:
-                process = subprocess.Popen(
-                    [one.replace("FD", str(listener.fileno())) for one in command],
-                    pass_fds=[listener.fileno()],
-                    stderr=file,
-                    env=None if env is None else {**os.environ, **env},
-                )
+                process = launch(listener.fileno(), file)
             running.append(Program(process, listener.getsockname(), log))
         return running[-1]
 
@@ -53,12 +48,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 
 @pytest.fixture
-def small(start: Callable[..., Program]) -> Callable[..., Program]:
+def small(start: Start) -> Callable[..., Program]:
     """Start receiving processes around the small application."""
+    script = str(Path(__file__).with_name("small_app.py"))
 
     def small(**settings: float) -> Program:
-        script = str(Path(__file__).with_name("small_app.py"))
-        return start(sys.executable, script, "FD", json.dumps(settings))
+        return start(
+            lambda listener, log: subprocess.Popen(
+                [sys.executable, script, str(listener), json.dumps(settings)],
+                pass_fds=[listener],
+                stderr=log,
+            )
+        )
 
     return small
 

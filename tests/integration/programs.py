@@ -4,11 +4,14 @@ import json
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from tests.starting import Running
 
 Address = tuple[str, int]
 
@@ -108,9 +111,7 @@ class Peer:
 class Program:
     """A program under test that listens at `address`."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], address: Address, log: Path
-    ) -> None:
+    def __init__(self, process: Running, address: Address, log: Path) -> None:
         self.process = process
         self.address = address
         self._log = log
@@ -137,3 +138,7 @@ class Program:
             raise
         finally:
             print(self.log())
+
+
+#: Given what makes a process of a bound socket and a file for its log.
+Start = Callable[[Callable[[int, IO[bytes]], Running]], Program]

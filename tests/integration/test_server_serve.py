@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,9 @@ from hypothesis import strategies as st
 
 from bridge.store import EventFilter, open_store
 from bridge.voucherify import sign
+from tests import starting
 from tests.families import family, is_gone, signal_all
-from tests.integration.programs import Answer, ClosedError, Peer, Program
+from tests.integration.programs import Answer, ClosedError, Peer, Program, Start
 
 pytestmark = pytest.mark.integration
 
@@ -60,20 +60,23 @@ class Serve:
 
 
 @pytest.fixture
-def serve(start: Callable[..., Program], tmp_path: Path) -> Callable[..., Serve]:
+def serve(start: Start, tmp_path: Path) -> Callable[..., Serve]:
     """Start `serve` on a fresh database, Iterable out of reach."""
     (tmp_path / "config.yaml").write_text(FILE)
     env = {
-        "BRIDGE_CONFIG": str(tmp_path / "config.yaml"),
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'bridge.db'}",
         "VOUCHERIFY_WEBHOOK_SECRET": SECRET,
         "ITERABLE_API_KEY": "key",
         "ITERABLE_BASE_URL": "http://127.0.0.1:9",
+        "LOG_FORMAT": "json",
     }
 
     def serve(*options: str) -> Serve:
-        command = [sys.executable, "-m", "bridge", "serve", "--bind", "fd://FD"]
-        program = start(*command, "--threads", "4", *options, env=env)
+        options = ("serve", "--bind", "fd://FD", "--threads", "4", *options)
+        program = start(
+            lambda listener, log: starting.start(
+                *options, folder=tmp_path, env=env, out=log, err=log, keep=listener
+            )
+        )
         return Serve(program, tmp_path / "bridge.db")
 
     return serve
