@@ -32,7 +32,7 @@ send: $(READY)
 
 test: lint
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not torture" -n 4 --dist loadfile
+	$(BIN)/coverage run -m pytest -m "not torture" -n 4 --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

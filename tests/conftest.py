@@ -1,12 +1,14 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bridge.store import open_store
 from tests.postgres import QUICK, Postgres, start_postgres
 
 # A quarter of the usual examples, drawn anew by each run; a slow machine is no failure.
@@ -19,6 +21,8 @@ settings.register_profile(
 )
 settings.load_profile("short")
 
+#: Folders of the tests that start whole programs, and wait for them.
+WAITING = ("e2e", "faults")
 SAMPLES = Path(__file__).parents[1] / "samples"
 #: Variables the program reads, and that would have it measured; a developer's own must
 #: not leak into a test.
@@ -36,11 +40,41 @@ OURS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix the files that mostly wait with those that mostly compute.
+
+    Several are run at a time, each by a process of its own: so neither sort is left to
+    the end, when half of the machine would have nothing to do.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [path for path in files if path.parent.name in WAITING]
+    computing = [path for path in files if path not in waiting]
+    place = {
+        path: number / len(sort)
+        for sort in (waiting, computing)
+        for number, path in enumerate(sort)
+    }
+    items[:] = [
+        item for path in sorted(place, key=place.__getitem__) for item in files[path]
+    ]
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(OURS):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, to be copied: making them takes much longer."""
+    path = tmp_path_factory.mktemp("empty") / "bridge.db"
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        store.migrate()
+    return path
 
 
 @pytest.fixture(scope="session")

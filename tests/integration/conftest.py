@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -135,7 +136,11 @@ def another_store(database_url: str, clock: Clock) -> Iterator[Callable[[], Stor
 
 
 @pytest.fixture
-def store(another_store: Callable[[], Store]) -> Store:
+def store(
+    another_store: Callable[[], Store], database_url: str, empty_ledger: Path
+) -> Store:
+    if database_url.startswith("sqlite:"):
+        shutil.copy(empty_ledger, database_url.removeprefix("sqlite:///"))
     opened = another_store()
     opened.migrate()
     return opened

@@ -1,6 +1,7 @@
 """Doubts looked into: a real ledger, a real call, a sandbox that tells the truth."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(database_url: str, time: Clock) -> Iterator[Store]:
+def store(database_url: str, time: Clock, empty_ledger: Path) -> Iterator[Store]:
+    if database_url.startswith("sqlite:"):
+        shutil.copy(empty_ledger, database_url.removeprefix("sqlite:///"))
     store = open_store(database_url, time)
     store.migrate()
     yield store

@@ -1,5 +1,6 @@
 """The coordinator and its threads on a real store; only the attempts are made up."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,8 +77,9 @@ def accepted(claim: Claim, payload: Payload) -> Settlement:
 
 
 @pytest.fixture
-def real(tmp_path: Path) -> Iterator[Store]:
+def real(tmp_path: Path, empty_ledger: Path) -> Iterator[Store]:
     """A store that goes by the real clock, as the worker does."""
+    shutil.copy(empty_ledger, tmp_path / "bridge.db")
     store = open_store(f"sqlite:///{tmp_path / 'bridge.db'}")
     store.migrate()
     yield store

@@ -18,7 +18,7 @@ from bridge import bootstrap, config
 from bridge.bootstrap import Bridge
 from bridge.model import Capture, Cause, DeliveryStatus, EventStatus
 from bridge.steering.bulk import Prospect, plan
-from bridge.store import Action, By, DeliveryFilter, open_store
+from bridge.store import Action, By, DeliveryFilter
 from bridge.web import create_app
 from bridge.web.console.door import GUESSES, SPAN_SECONDS, Throttle
 from bridge.web.console.hiding import Veil, personal_in
@@ -37,19 +37,9 @@ routes:
 """
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with its tables; making them takes longer than any of these tests."""
-    path = tmp_path_factory.mktemp("empty") / "bridge.db"
-    store = open_store(f"sqlite:///{path}")
-    store.migrate()
-    store.close()
-    return path
-
-
 @pytest.fixture
-def bridge(tmp_path: Path, empty: Path) -> Iterator[Bridge]:
-    shutil.copy(empty, tmp_path / "bridge.db")
+def bridge(tmp_path: Path, empty_ledger: Path) -> Iterator[Bridge]:
+    shutil.copy(empty_ledger, tmp_path / "bridge.db")
     path = tmp_path / "config.yaml"
     path.write_text(FILE.replace("TEMPLATES", str(SAMPLES.parents[1] / "templates")))
     env = {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,7 +40,8 @@ routes:
 
 
 @pytest.fixture
-def bridge(tmp_path: Path) -> Iterator[Bridge]:
+def bridge(tmp_path: Path, empty_ledger: Path) -> Iterator[Bridge]:
+    shutil.copy(empty_ledger, tmp_path / "bridge.db")
     path = tmp_path / "config.yaml"
     path.write_text(FILE.replace("TEMPLATES", str(SAMPLES.parents[1] / "templates")))
     env = {
@@ -49,7 +51,6 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
         "ITERABLE_API_KEY": KEY,
     }
     made = bootstrap.build(config.load(path, env, "receive"))
-    made.store.migrate()
     yield made
     made.store.close()
 

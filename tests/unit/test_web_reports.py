@@ -1,6 +1,7 @@
 """The door for Iterable's system webhooks, with Flask's test client."""
 
 import json
+import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,7 +33,8 @@ REPORT = (
 
 
 @pytest.fixture
-def bridge(tmp_path: Path) -> Iterator[Bridge]:
+def bridge(tmp_path: Path, empty_ledger: Path) -> Iterator[Bridge]:
+    shutil.copy(empty_ledger, tmp_path / "bridge.db")
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "t.j2").write_text("{}")
     path = tmp_path / "config.yaml"
@@ -43,7 +45,6 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
         "ITERABLE_WEBHOOK_SECRET": f"{SECRET},{OLD}",
     }
     made = bootstrap.build(config.load(path, env, "receive"))
-    made.store.migrate()
     yield made
     made.store.close()
 
