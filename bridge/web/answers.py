@@ -70,8 +70,11 @@ class Awaited(Response):
             found.headers["X-Request-Id"] = self.headers["X-Request-Id"]
             yield from found(environ, start_response)
         else:
-            self.set_data(json.dumps(found))
-            yield from super().__call__(environ, start_response)
+            # As werkzeug would, without what it looks up for other kinds of answers.
+            content = json.dumps(found).encode()
+            self.headers["Content-Length"] = str(len(content))
+            start_response(self.status, self.headers.to_wsgi_list())
+            yield content
 
 
 def as_json(content: Mapping[str, Any], status: int = 200) -> Response:
