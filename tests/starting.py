@@ -106,6 +106,7 @@ def start(
                 [_Descriptor(one) for one in descriptors],
                 None if keep is None else _Descriptor(keep),
             ),
+            daemon=True,  # ended, not waited for, at the end of the tests
         )
         process.start()
     return Process(process)
