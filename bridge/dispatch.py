@@ -233,6 +233,13 @@ def _result(
     )
 
 
+def tells_of_outage(result: Result) -> bool:
+    """Tell whether a send had no answer, or one that leaves its outcome unknown."""
+    outcome = result.outcome
+    is_unanswered = outcome is not None and outcome.status is None
+    return is_unanswered or result.settlement.cause is Cause.OUTCOME_UNKNOWN
+
+
 def is_success(result: Result) -> bool:
     """Tell whether Iterable took the message, which proves key and campaign."""
     outcome = result.outcome

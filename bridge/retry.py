@@ -18,7 +18,7 @@ MAX_RETRY_AFTER = timedelta(minutes=15)
 RESEND_DELAY = timedelta(seconds=1)
 #: Between two probes of a closed gate.
 PROBE_EVERY = timedelta(minutes=5)
-#: Unknown outcomes in a row that speak of an outage, not of their messages.
+#: Sends in a row, unanswered or in doubt, that speak of an outage, not of themselves.
 NARROW_AFTER = 5
 #: 2 to this is beyond any cap; more would overflow after a few hundred attempts.
 _MAX_DOUBLINGS = 32

@@ -7,7 +7,7 @@ threads, and moves the gates with the next round.
 from threading import Lock
 
 from bridge.accounting import target_of
-from bridge.dispatch import Result
+from bridge.dispatch import Result, tells_of_outage
 from bridge.model import Blame, Cause
 from bridge.rendering import Payload
 from bridge.retry import NARROW_AFTER
@@ -26,8 +26,8 @@ class Restraint:
         self.shut: frozenset[str] = frozenset()
         #: Whom and what doubts are about; renewed likewise.
         self.doubted: Doubted = {}
-        #: Unknown outcomes in a row.
-        self._unknown = 0
+        #: Sends in a row that tell of an outage.
+        self._row = 0
         self._counting = Lock()
 
     def allows(self, task: Task) -> bool:
@@ -48,21 +48,27 @@ class Restraint:
 
     def note(self, result: Result, payload: Payload) -> None:
         """Let no neighbour start whom a result concerns."""
+        self._note_outage(result)
         self._note_doubt(result, payload)
         if result.pause is not None or result.closes is Blame.DESTINATION:
             self.shut |= {ALL}
         elif result.closes is Blame.ROUTE:
             self.shut |= {result.claim.route}
 
-    def _note_doubt(self, result: Result, payload: Payload) -> None:
-        if result.settlement.cause is not Cause.OUTCOME_UNKNOWN:
-            if self._unknown:
-                self._unknown = 0
+    def _note_outage(self, result: Result) -> None:
+        if not tells_of_outage(result):
+            if self._row:
+                self._row = 0
             return
         with self._counting:
-            self._unknown += 1
-            if self._unknown >= NARROW_AFTER:
+            self._row += 1
+            if self._row >= NARROW_AFTER:
                 self.shut |= {ALL}
+
+    def _note_doubt(self, result: Result, payload: Payload) -> None:
+        if result.settlement.cause is not Cause.OUTCOME_UNKNOWN:
+            return
+        with self._counting:
             target = target_of(payload.body)
             if target is not None:
                 name = target.person.name

@@ -1,17 +1,18 @@
 """An outage makes few doubts: after some in a row, one delivery at a time may pass.
 
-Each doubt costs a question to Iterable and a person's patience. So while every outcome
-is unknown, sends go one by one, further and further apart; the first outcome that is
-known again opens the destination's gate to its full width.
+Each doubt costs a question to Iterable and a person's patience, and each vain try a
+transaction. So while no send is answered, or no outcome is known, sends go one by one,
+further and further apart; the first that is answered with a known outcome opens the
+destination's gate to its full width.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bridge import log as logs
-from bridge.dispatch import Result
+from bridge.dispatch import Result, tells_of_outage
 from bridge.gatekeeper import DESTINATION
-from bridge.model import Cause, Gate
+from bridge.model import Gate
 from bridge.retry import NARROW_AFTER
 from bridge.store import Gates, Tx
 
@@ -24,7 +25,7 @@ _MAX_DOUBLINGS = 16
 
 
 class Narrowing:
-    """Counts unknown outcomes in a row and narrows the destination's gate.
+    """Counts sends in vain or in doubt and narrows the destination's gate.
 
     Args:
         gates: Where the gate is kept, for all processes.
@@ -32,7 +33,7 @@ class Narrowing:
 
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
-        #: Unknown outcomes in a row, in this process.
+        #: Such sends in a row, in this process.
         self._row = 0
         #: The gate's level when it was last seen.
         self._level = 0
@@ -47,7 +48,7 @@ class Narrowing:
         for result in results:
             if result.outcome is None:
                 continue
-            if result.settlement.cause is Cause.OUTCOME_UNKNOWN:
+            if tells_of_outage(result):
                 self._row += 1
                 is_lone = is_lone or result.probes == DESTINATION
             else:
@@ -67,7 +68,7 @@ class Narrowing:
         wait = FIRST_WAIT * 2 ** min(level - 1, _MAX_DOUBLINGS)
         self._gates.pause_destination(tx, min(wait, LONGEST_WAIT))
         if before == 0:
-            reason = f"{NARROW_AFTER} outcomes in a row are unknown"
+            reason = f"{NARROW_AFTER} sends in a row got no answer, or none that tells"
             log.warning("gate.narrowed", gate=DESTINATION, reason=reason)
 
 

@@ -88,6 +88,22 @@ def test_only_one_real_delivery_probes_a_gate(program: Program) -> None:
     assert program.statuses() == {"pending": 20}
 
 
+def test_while_iterable_is_away_one_message_at_a_time_is_tried(
+    program: Program,
+) -> None:
+    program.sandbox.stop()
+    program.start()
+    for number in range(60):
+        program.post(envelope(number))
+    wait_for(lambda: logged(program, "gate.narrowed"))
+    # As many as were under way at the fifth, and then one after a second, two, four.
+    assert len([row for row in program.deliveries() if row.attempts]) <= 30
+    program.sandbox.start()
+    wait_for(lambda: program.statuses() == {"accepted": 60})
+    assert len(program.accepted()) == 60
+    wait_for(lambda: logged(program, "gate.widened"))
+
+
 def test_a_paused_route_waits_until_a_person_resumes_it(program: Program) -> None:
     two_routes(program)
     program.start()
