@@ -10,6 +10,7 @@ from bridge.store.claiming import as_claim, claim
 from bridge.store.database import Tx
 from bridge.store.doubts import decide_doubt, doubtful, expire_leases, postpone
 from bridge.store.leaps import pull_in
+from bridge.store.making_way import make_way
 from bridge.store.schema import deliveries
 from bridge.store.settling import settle
 from bridge.store.siblings import doubted, siblings
@@ -59,6 +60,7 @@ class Queue:
     doubtful = staticmethod(doubtful)
     decide_doubt = staticmethod(decide_doubt)
     pull_in = staticmethod(pull_in)
+    make_way = staticmethod(make_way)
     postpone = staticmethod(postpone)
     doubted = staticmethod(doubted)
     siblings = staticmethod(siblings)

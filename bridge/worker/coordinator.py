@@ -6,7 +6,7 @@ A round is one transaction: settle what came back, look at the gates, claim what
 import time
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event
 
 from bridge import log as logs
@@ -30,6 +30,9 @@ log = logs.get(__name__)
 PACE = 0.01
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
+#: How long a delivery is fresh after it became due, and how many are moved at a look.
+FRESH = timedelta(seconds=5)
+MOVED = 500
 #: After the stop, seconds until open calls are abandoned in doubt.
 DRAIN = 20.0
 #: After that, seconds in which the store is asked again to take what became of them.
@@ -66,6 +69,7 @@ class Coordinator:
         self._claiming = Claiming(config, store, self._keeper, self._most)
         self._doubting = Doubting(config, store, threads)
         self._narrowing = Narrowing(store.gates)
+        self._names = [name for route in config.routes for name in route.names]
         self._stop = stop
         self._timeout = config.iterable.timeout
         self._inflight: dict[str, Claim] = {}
@@ -101,14 +105,13 @@ class Coordinator:
 
     def _begin(self) -> bool:
         """Hold what no route wants any more; have closed gates probed at once."""
-        names = [name for route in self._config.routes for name in route.names]
         try:
             with self._store.write() as tx:
                 for route in self._config.routes:
                     self._store.adopt(tx, route.name, route.formerly)
-                held = self._store.queue.hold_orphans(tx, names)
+                held = self._store.queue.hold_orphans(tx, self._names)
                 self._keeper.begin(tx)
-                self._store.queue.pull_in(tx, names)
+                self._store.queue.pull_in(tx, self._names)
         except StoreUnavailable as error:
             return self._complain(error)
         if held:
@@ -153,6 +156,7 @@ class Coordinator:
                     # A worker that was held up may still have the answer: wait for it.
                     store.queue.expire_leases(tx, self._timeout)
                     self._mind_clock(tx)
+                    store.queue.make_way(tx, self._names, FRESH, MOVED)
                     self._presence.keep(tx)
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
@@ -203,8 +207,7 @@ class Coordinator:
     def _mind_clock(self, tx: Tx) -> None:
         """Put right what waits for a time named before the clock was set back."""
         if self._clock is not None and tx.now < self._clock:
-            names = [name for route in self._config.routes for name in route.names]
-            self._store.queue.pull_in(tx, names)
+            self._store.queue.pull_in(tx, self._names)
         self._clock = tx.now
 
     def _plan(

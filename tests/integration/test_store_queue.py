@@ -167,6 +167,21 @@ def test_retry_waits_its_delay_in_the_retry_lane(
     assert (two.number, two.attempts) == (2, 1)
 
 
+def test_what_waited_for_long_makes_way_for_what_is_fresh(
+    store: Store, fill: Made, claim: Claiming, tick: Tick
+) -> None:
+    old, older_elsewhere = fill(3), fill(1, route="other")
+    tick(seconds=6)
+    fresh = fill(2)
+    with store.write() as tx:
+        assert store.queue.make_way(tx, ["r"], 5 * SECOND, 2) == 2
+        assert store.queue.make_way(tx, ["r"], 5 * SECOND, 2) == 1
+        assert store.queue.make_way(tx, ["r"], 5 * SECOND, 2) == 0
+    assert {one.delivery_id for one in claim("r")} == set(fresh)
+    assert {one.delivery_id for one in claim("r", lane=Lane.RETRY)} == set(old)
+    assert [one.delivery_id for one in claim("other")] == older_elsewhere
+
+
 @pytest.mark.parametrize("cause", [Cause.UNSENT, Cause.GATE_CLOSED])
 def test_delivery_that_was_not_at_fault_keeps_its_lane_and_count(
     store: Store, fill: Made, claim: Claiming, settlement: Made, cause: Cause
