@@ -23,11 +23,11 @@ from bridge.store.figures import Figures
 from bridge.store.gates import Gates, gate_of
 from bridge.store.glance import MANY, Glance, Hour
 from bridge.store.grouping import Ticket
+from bridge.store.ids import new_id
 from bridge.store.ledger import Ledger
 from bridge.store.presence import Presence
 from bridge.store.queue import Queue
 from bridge.store.reports import Reports, Standing
-from bridge.store.schema import new_id
 from bridge.store.sendings import Sending, Sendings
 from bridge.store.siblings import Call, DoubtedSend, Sibling
 from bridge.store.store import Store, open_store

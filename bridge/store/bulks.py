@@ -12,8 +12,9 @@ from bridge.store import finding
 from bridge.store.answers import DeliveryFilter
 from bridge.store.database import AnyRow, Tx
 from bridge.store.deeds import Action, By
+from bridge.store.ids import new_id
 from bridge.store.mending import close, redeliver
-from bridge.store.schema import bulks, new_id
+from bridge.store.schema import bulks
 
 #: Deliveries of one transaction, so that receivers get their turn between.
 BATCH = 200

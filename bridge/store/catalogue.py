@@ -9,13 +9,8 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Column, ColumnElement, and_, delete, func, insert, or_, select
 
 from bridge.store.database import AnyRow, Tx
-from bridge.store.schema import (
-    CHUNK,
-    as_id,
-    catalogue,
-    catalogue_parts,
-    deliveries,
-)
+from bridge.store.ids import as_id
+from bridge.store.schema import CHUNK, catalogue, catalogue_parts, deliveries
 from bridge.store.searching import COMMA, TEXTS, words
 
 #: Deliveries of one part.

@@ -8,7 +8,8 @@ from enum import StrEnum
 from sqlalchemy import delete, insert, select, update
 
 from bridge.store.database import AnyRow, Tx
-from bridge.store.schema import CHUNK, deeds, new_id
+from bridge.store.ids import new_id
+from bridge.store.schema import CHUNK, deeds
 
 #: Of a gate, so many of the newest are told.
 _TOLD = 20

@@ -15,16 +15,14 @@ from bridge.model import DeliveryStatus
 from bridge.store import catalogue, route_names
 from bridge.store.answers import DeliveryFilter
 from bridge.store.database import Tx
+from bridge.store.ids import NO_ID, as_id, earliest_id
 from bridge.store.schema import (
     CHUNK,
     IS_SETTLED,
     IS_TROUBLED,
     MOVING,
-    NO_ID,
     TROUBLED,
-    as_id,
     deliveries,
-    earliest_id,
 )
 from bridge.store.searching import matching, of_ids
 

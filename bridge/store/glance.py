@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from bridge.model import DeliveryStatus, EventStatus
 from bridge.store import route_names
 from bridge.store.database import Tx
+from bridge.store.ids import earliest_id
 from bridge.store.schema import (
     IS_SETTLED,
     IS_UNUSED,
     MOVING,
     attempts,
     deliveries,
-    earliest_id,
     events,
 )
 

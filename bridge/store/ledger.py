@@ -29,6 +29,7 @@ from bridge.store.deeds import Deed, note, note_gate, of_gate, of_subject
 from bridge.store.figures import Figures, count
 from bridge.store.gates import Gates
 from bridge.store.glance import Glance, glance
+from bridge.store.ids import NO_ID, as_id, earliest_id
 from bridge.store.mending import close, redeliver, resolve
 from bridge.store.presence import count_workers
 from bridge.store.reports import count_unmatched, reports_of, unmatched
@@ -36,11 +37,8 @@ from bridge.store.schema import (
     CHUNK,
     IS_TROUBLED,
     IS_UNUSED,
-    NO_ID,
-    as_id,
     attempts,
     deliveries,
-    earliest_id,
     events,
 )
 

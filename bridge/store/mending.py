@@ -10,8 +10,9 @@ from bridge.model import Cause, DeliveryStatus, Lane, next_status, sources
 from bridge.store import deeds
 from bridge.store.database import Tx
 from bridge.store.deeds import Action, By
+from bridge.store.ids import as_id
 from bridge.store.prepared import Prepared
-from bridge.store.schema import CHUNK, as_id, deliveries, events
+from bridge.store.schema import CHUNK, deliveries, events
 
 _FIND = (
     select(deliveries.c.id, deliveries.c.status)

@@ -6,7 +6,8 @@ from datetime import timedelta
 from sqlalchemy import bindparam, delete, func, select
 
 from bridge.store.database import Tx
-from bridge.store.schema import new_id, turns
+from bridge.store.ids import new_id
+from bridge.store.schema import turns
 from bridge.store.turns import take_turn
 
 _PREFIX = "worker:"

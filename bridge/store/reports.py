@@ -16,7 +16,8 @@ from bridge.model import (
     Report,
 )
 from bridge.store.database import AnyRow, Tx
-from bridge.store.schema import as_id, attempts, deliveries, new_id, reports
+from bridge.store.ids import as_id, new_id
+from bridge.store.schema import attempts, deliveries, reports
 from bridge.store.sendings import LAST_ATTEMPT, digest
 
 

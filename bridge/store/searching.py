@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from sqlalchemy import Column, ColumnElement, func, or_, select
 
 from bridge.store.columns import Words
-from bridge.store.schema import as_id, deliveries, events
+from bridge.store.ids import as_id
+from bridge.store.schema import deliveries, events
 
 #: Columns of text that a term may be the whole or the beginning of.
 TEXTS: tuple[Column[str], ...] = (
