@@ -7,7 +7,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from bridge.server.framing import Inbox, Refusal
+from bridge.server.framing import Inbox
+from bridge.server.refusal import Refusal
 
 #: Most bytes taken from one client before the others have their turn.
 PIECE = 65_536

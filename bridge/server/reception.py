@@ -17,7 +17,8 @@ from gunicorn.config import Config
 from bridge import log as logs
 from bridge import upstream
 from bridge.server.connection import Connection, Phase, answer_to
-from bridge.server.framing import Inbox, Refusal
+from bridge.server.framing import Inbox
+from bridge.server.refusal import Refusal
 
 log = logs.get(__name__)
 

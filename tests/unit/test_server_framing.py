@@ -5,7 +5,9 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.server.framing import MAX_CHUNKS, MAX_HEAD, Inbox, Refusal
+from bridge.server.bodies import MAX_CHUNKS
+from bridge.server.framing import MAX_HEAD, Inbox
+from bridge.server.refusal import Refusal
 
 LIMIT = 1000
 SETTINGS = Config()
