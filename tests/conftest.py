@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,16 @@ OURS = (
     "VOUCHERIFY_",
     "WEB_C",
 )
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C, so that what tests start does.
+
+    A shell starts what it runs in the background with Ctrl-C ignored, and that is
+    inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

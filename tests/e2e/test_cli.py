@@ -226,6 +226,9 @@ def test_ctrl_c_ends_the_sandbox_quietly(tmp_path: Path) -> None:
     ):
         wait_for(lambda: talk.read_bytes().endswith(b"\n"))
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     assert talk.read_text().startswith("ITERABLE_BASE_URL=")
     assert talk.read_text().count("\n") == 1
