@@ -330,6 +330,19 @@ def test_a_veil_hides_values_wherever_they_stand() -> None:
     assert veil.text("to ana@shop.example") == "to a••••@••••"
 
 
+@pytest.mark.parametrize("levels", [400, 500, 900])
+def test_a_webhook_is_shown_however_deeply_it_is_nested(
+    bridge: Bridge, client: FlaskClient, levels: int
+) -> None:
+    deep = b"[" * levels + b'{"email": "leo-1"}' + b"]" * levels
+    body = b'{"customer": {"name": "Leo Martens", "metadata": %b}}' % deep
+    stored = bridge.intake.receive(Capture(body=body))
+    page = client.get(f"/console/events/{stored.event_id}")
+    assert page.status_code == 200
+    assert "&#34;email&#34;: &#34;le••••&#34;" in page.text
+    assert "Martens" not in page.text
+
+
 def test_an_empty_day_makes_an_empty_picture() -> None:
     assert picture([]).total == 0
 
@@ -384,6 +397,18 @@ def test_an_edited_template_is_shown_beside_the_old_and_not_kept(
     assert path.read_text() == before
     assert client.get("/console/templates/nothing.j2").status_code == 404
     assert client.get("/console/templates/../config.yaml").status_code == 404
+
+
+def test_an_edited_template_may_make_what_is_nested_deeply(client: FlaskClient) -> None:
+    page = "/console/templates/triggered_email.json.j2"
+    nested = (
+        "{% set deep = namespace(a=[1]) %}"
+        "{% for _ in range(900) %}{% set deep.a = [deep.a] %}{% endfor %}"
+        '{"campaignId": 1, "recipientUserId": "a", "dataFields": {"a": {{ deep.a }}}}'
+    )
+    answer = post(client, page, page, source=nested)
+    assert answer.status_code == 200
+    assert "As edited" in answer.text
 
 
 def test_a_template_is_previewed_with_a_stored_webhook(

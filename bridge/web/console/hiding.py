@@ -109,29 +109,35 @@ class Veil:
         if isinstance(shown, str):
             return self.text(shown)
         if not self._lifted:
-            shown = self._walk(shown, "", "")
+            self._hide(shown)
         lines = json.dumps(shown, indent=2, ensure_ascii=False).split("\n")
         return "\n".join(map(harmless, lines))
 
-    def _walk(self, value: Json, key: str, parent: str) -> Json:
-        if isinstance(value, dict):
-            return {
-                self.text(name): self._walk(one, name, key)
-                for name, one in value.items()
-            }
-        if isinstance(value, list):
-            return [self._walk(one, key, parent) for one in value]
-        if isinstance(value, str):
-            is_hidden = bool(value) and _is_personal(key, parent)
-            return masked(value) if is_hidden else self.text(value)
-        return value
+    def _hide(self, whole: Json) -> None:
+        """Hide what is personal in a document, which is changed."""
+        for value, key, parent in _descend(whole):
+            if isinstance(value, dict):
+                shown = [
+                    (self.text(name), self._shown(one, name, key))
+                    for name, one in value.items()
+                ]
+                value.clear()
+                value.update(shown)
+            elif isinstance(value, list):
+                value[:] = [self._shown(one, key, parent) for one in value]
+
+    def _shown(self, value: Json, key: str, parent: str) -> Json:
+        if not isinstance(value, str):
+            return value
+        is_hidden = bool(value) and _is_personal(key, parent)
+        return masked(value) if is_hidden else self.text(value)
 
 
 def personal_in(body: bytes) -> Iterator[str]:
     """List the personal values of a webhook."""
     shown = document(body)
     if not isinstance(shown, str):
-        yield from _personal(shown, "", "")
+        yield from _personal(shown)
 
 
 def personal_of(row: DeliveryRow) -> Iterator[str]:
@@ -141,16 +147,26 @@ def personal_of(row: DeliveryRow) -> Iterator[str]:
         yield row.recipient
 
 
-def _personal(value: Json, key: str, parent: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, one in value.items():
-            yield from _personal(one, name, key)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _personal(one, key, parent)
-    elif isinstance(value, str) and _is_personal(key, parent):
-        # A template may greet by the first name alone.
-        yield from (value, *value.split())
+def _personal(whole: Json) -> Iterator[str]:
+    for value, key, parent in _descend(whole):
+        if isinstance(value, str) and _is_personal(key, parent):
+            # A template may greet by the first name alone.
+            yield from (value, *value.split())
+
+
+def _descend(whole: Json) -> Iterator[tuple[Json, str, str]]:
+    """Walk a document as (value, its key, the key above it), however deep it is.
+
+    What is in a value is listed before the value is handed out, to be changed perhaps.
+    """
+    waiting: list[tuple[Json, str, str]] = [(whole, "", "")]
+    while waiting:
+        value, key, parent = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(one, name, key) for name, one in value.items()]
+        elif isinstance(value, list):
+            waiting += [(one, key, parent) for one in value]
+        yield value, key, parent
 
 
 def _is_personal(key: str, parent: str) -> bool:
