@@ -6,7 +6,7 @@ the ways are merged.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -30,6 +30,8 @@ from bridge.store.searching import matching, of_ids
 _FEW = 5_000
 #: An id is made before its transaction begins, at most so long.
 _BETWEEN = timedelta(minutes=1)
+#: No id tells of a time before it.
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ids = select(deliveries.c.id)
 
@@ -110,7 +112,7 @@ def _rest(wanted: DeliveryFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.after is not None:
         yield deliveries.c.id < (as_id(wanted.after) or NO_ID)
     if wanted.since is not None:
-        yield deliveries.c.id >= earliest_id(wanted.since - _BETWEEN)
+        yield deliveries.c.id >= earliest_id(max(wanted.since, _FIRST) - _BETWEEN)
         yield deliveries.c.created_at >= wanted.since
     if wanted.before is not None:
         yield deliveries.c.id < earliest_id(wanted.before)

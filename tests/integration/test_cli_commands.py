@@ -208,6 +208,7 @@ def test_deliveries_are_found_by_status_route_and_search(run: Run) -> None:
     assert len(ids(run, "deliveries", "--search", "THX-9vB30k")) == 1
     assert len(ids(run, "deliveries", "--since", "1h", "--limit", "3")) == 3
     assert ids(run, "deliveries", "--since", "2999-01-01") == []
+    assert len(ids(run, "deliveries", "--since", "0001-01-01", "--limit", "3")) == 3
 
 
 def test_a_mistyped_route_is_told_from_an_empty_one(run: Run) -> None:

@@ -111,6 +111,15 @@ def test_settled_ones_are_listed_by_state_and_route(
     assert found(store, status=DeliveryStatus.ACCEPTED) == []
 
 
+def test_the_first_and_the_last_moment_there_are_can_be_asked_for(
+    store: Store, noted: list[str]
+) -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    assert found(store, since=first, before=last) == noted[::-1]
+    assert found(store, before=first) == []
+    assert found(store, since=last) == []
+
+
 def test_two_who_note_at_once_make_one_part(
     store: Store, fill: Made, noted: list[str]
 ) -> None:

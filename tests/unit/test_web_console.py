@@ -285,6 +285,7 @@ def test_filters_are_kept_and_nonsense_asks_nothing(
     assert rows("status=dead") == 0
     assert rows("route=nowhere") == 0
     assert rows("before=2020-01-01T00:00") == 0
+    assert rows("since=0001-01-01&before=9999-12-31") == 1
     assert rows("status=nonsense&since=nonsense&before=nonsense&after=nonsense") >= 0
     assert rows(f"search={held[:13]}") == 1
 
