@@ -16,9 +16,10 @@ from werkzeug.test import TestResponse
 
 from bridge import bootstrap, config
 from bridge.bootstrap import Bridge
+from bridge.errors import StoreUnavailable
 from bridge.model import Capture, Cause, DeliveryStatus, EventStatus
 from bridge.steering.bulk import Prospect, plan
-from bridge.store import Action, By, DeliveryFilter
+from bridge.store import Action, By, DeliveryFilter, DeliveryRow, Ledger
 from bridge.web import create_app
 from bridge.web.console.door import GUESSES, SPAN_SECONDS, Throttle
 from bridge.web.console.hiding import Veil, personal_in
@@ -299,6 +300,30 @@ def test_an_export_is_masked_and_no_formula(
     assert len(lines) == 2
     assert lines[1][0] == held
     assert "••••" in lines[1][5]
+
+
+class Breaking(Ledger):
+    """A ledger that can be read so many times."""
+
+    def __init__(self, whole: Ledger, times: int) -> None:
+        self._whole, self._times = whole, times
+
+    def deliveries(self, wanted: DeliveryFilter) -> list[DeliveryRow]:
+        if self._times == 0:
+            raise StoreUnavailable("it is away")
+        self._times -= 1
+        return self._whole.deliveries(wanted)
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("times", [0, 1], ids=["at the start", "in the middle"])
+def test_an_export_is_whole_or_refused(
+    bridge: Bridge, client: FlaskClient, times: int
+) -> None:
+    bridge.store.ledger = Breaking(bridge.store.ledger, times)
+    answer = client.get("/console/deliveries.csv")
+    assert answer.status_code == 503
+    assert "The ledger does not answer" in answer.text
 
 
 def test_a_page_that_is_not_there_says_so(client: FlaskClient) -> None:
