@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -30,6 +31,11 @@ SAMPLES = Path(__file__).parents[2] / "samples" / "voucherify"
 REWARD = next(SAMPLES.glob("02_*.json")).read_bytes()
 #: What the policy forbids, and would not work.
 _FOREIGN = r'(?:src|href|action)="(?:https?:)?//|<[^>]* (?:style|on[a-z]+)='
+#: Addresses that a browser must not be sent to.
+FOREIGN = [
+    *("https://evil.example/", "//evil.example", "/x", "/console/\\evil.example"),
+    *("//[", "http://[", "//\u2100/", "/console/\r\nX-A: 1", "/console/\t/x"),
+]
 FILE = """
 iterable: {data_center: us}
 templates: TEMPLATES
@@ -128,10 +134,17 @@ def test_who_logged_in_comes_to_the_page_asked_for(stranger: FlaskClient) -> Non
     assert answer.location == "/console/deliveries?route=a"
 
 
-@pytest.mark.parametrize("page", ["https://evil.example/", "//evil.example", "/x"])
+@pytest.mark.parametrize("page", FOREIGN)
 def test_the_door_leads_nowhere_else(stranger: FlaskClient, page: str) -> None:
-    door = f"/console/enter?next={page}"
+    door = f"/console/enter?next={quote(page)}"
     assert post(stranger, door, door, password=PASSWORD).location == "/console/"
+
+
+@pytest.mark.parametrize("page", FOREIGN)
+def test_a_button_leads_nowhere_else(client: FlaskClient, page: str) -> None:
+    for button in ("/console/show", "/console/hide"):
+        answer = post(client, button, "/console/", back=page)
+        assert answer.location == "/console/"
 
 
 def test_a_wrong_password_opens_nothing(stranger: FlaskClient) -> None:

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from hmac import compare_digest
 from threading import Lock
-from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
@@ -28,6 +27,7 @@ from wtforms.validators import InputRequired
 
 from bridge import log as logs
 from bridge.web.console.hiding import hide_again
+from bridge.web.console.returning import own_page
 
 log = logs.get(__name__)
 
@@ -142,7 +142,7 @@ def _door(password: str) -> Blueprint:
         session.permanent = True
         login_user(Operator())
         log.info("console.entered")
-        return redirect(_next(request.args.get("next")))
+        return redirect(own_page(request.args.get("next", "")))
 
     @blueprint.post("/leave")
     def leave() -> Answer:
@@ -156,13 +156,3 @@ def _door(password: str) -> Blueprint:
 
 def _is_right(given: str, password: str) -> bool:
     return compare_digest(given.encode("utf-8", "replace"), password.encode())
-
-
-def _next(asked: str | None) -> str:
-    """Go on to the page that was asked for, if it is one of ours."""
-    home = url_for("overview.show")
-    if asked is None:
-        return home
-    parts = urlsplit(asked)
-    is_ours = not parts.scheme and not parts.netloc and asked.startswith(home)
-    return asked if is_ours and "\\" not in asked else home

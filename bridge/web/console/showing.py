@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Flask, g, redirect, request, url_for
+from flask import Blueprint, Flask, g, redirect, request
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as Answer
@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as Answer
 from bridge.model import DeliveryStatus, EventStatus, GateState
 from bridge.web.console import hiding
 from bridge.web.console.door import PATH
+from bridge.web.console.returning import own_page
 
 #: Which of five colours a state has.
 TONES: Mapping[str, str] = {
@@ -118,9 +119,7 @@ def switches() -> Blueprint:
 
 def back() -> Answer:
     """Return to the page a button was on."""
-    page = request.form.get("back", "")
-    is_ours = page.startswith(f"{PATH}/") and "\\" not in page
-    return redirect(page if is_ours else url_for("overview.show"))
+    return redirect(own_page(request.form.get("back", "")))
 
 
 def moment(value: datetime | None) -> Markup:
