@@ -339,6 +339,23 @@ def test_an_export_is_whole_or_refused(
     assert "The ledger does not answer" in answer.text
 
 
+def test_a_fault_is_logged_once_and_told_without_its_text(
+    bridge: Bridge, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Breaking):
+        def deliveries(self, wanted: DeliveryFilter) -> list[DeliveryRow]:
+            raise ZeroDivisionError(f"secret {wanted.limit}")
+
+    bridge.store.ledger = Broken(bridge.store.ledger, 0)
+    answer = client.get("/console/deliveries")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    (record,) = caplog.records
+    assert "request.failed" in record.getMessage()
+    assert answer.headers["X-Request-Id"] in record.getMessage()
+    assert record.exc_info is not None
+
+
 def test_a_page_that_is_not_there_says_so(client: FlaskClient) -> None:
     nobody = "/console/deliveries/01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55"
     assert client.get(nobody).status_code == 404

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Flask, Response, g, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 
 from bridge import bootstrap
 from bridge import log as logs
@@ -51,7 +51,8 @@ _NOWHERE = (
 def create_console(bridge: Bridge) -> Flask:
     """Make the console; it holds nothing of its own beside the bridge."""
     app = Flask(
-        __name__,
+        # Not this module's name: Flask's logger, silent below, would be ours.
+        "bridge.web.console",
         static_folder=str(_HERE / "static"),
         static_url_path=f"{door.PATH}/static",
         template_folder=str(_HERE / "templates"),
@@ -69,6 +70,8 @@ def create_console(bridge: Bridge) -> Flask:
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     answers.name_requests(app)
+    # It would tell of a fault in words of its own, without the request's id.
+    app.logger.disabled = True
     app.before_request(_tell_time)
     app.after_request(_guard)
     door.install(app, bridge.config.secrets.console)
@@ -78,6 +81,7 @@ def create_console(bridge: Bridge) -> Flask:
     app.register_blueprint(showing.switches())
     app.register_error_handler(CSRFError, _without_token)
     app.register_error_handler(HTTPException, _http_fault)
+    app.register_error_handler(InternalServerError, _own_fault)
     app.register_error_handler(StoreUnavailable, _no_store)
     return app
 
@@ -111,6 +115,13 @@ def _http_fault(error: HTTPException) -> tuple[str, int]:
     status = error.code or 500
     detail = _NOWHERE if status == NotFound.code else error.description
     return _page(status, error.name, detail or "")
+
+
+def _own_fault(error: InternalServerError) -> tuple[str, int]:
+    fault = error.original_exception
+    log.error("request.failed", exc_info=fault, request_id=g.request_id)
+    detail = f"The bridge failed; its log says where, under {g.request_id}."
+    return _page(500, "That failed", detail)
 
 
 def _no_store(error: StoreUnavailable) -> tuple[str, int]:
