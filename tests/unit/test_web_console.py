@@ -467,6 +467,15 @@ def test_an_edited_template_may_make_what_is_nested_deeply(client: FlaskClient) 
     assert "As edited" in answer.text
 
 
+def test_a_template_whose_file_is_away_says_so(bridge: Bridge, tmp_path: Path) -> None:
+    away = replace(bridge, config=replace(bridge.config, templates=tmp_path))
+    client = create_app(away).test_client()
+    log_in(client)
+    page = client.get("/console/templates/triggered_email.json.j2")
+    assert page.status_code == 200
+    assert "The file cannot be read: No such file or directory" in page.text
+
+
 def test_a_template_is_previewed_with_a_stored_webhook(
     bridge: Bridge, client: FlaskClient, held: str
 ) -> None:

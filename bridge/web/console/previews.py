@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 
 from flask import Blueprint, abort, render_template, request
 from werkzeug.datastructures import MultiDict
@@ -64,7 +65,7 @@ def pages(bridge: Bridge) -> Blueprint:
     def show(name: str) -> str:
         routes = _used(bridge).get(name) or abort(404)
         asked = request.form if request.method == "POST" else request.args
-        source = (folder / name).read_text(encoding="utf-8-sig", errors="replace")
+        source, fault = _source(folder / name)
         edited = _edited(asked, source)
         chosen = asked.get("webhook", "")
         capture = _webhook(bridge, samples, chosen, routes)
@@ -78,6 +79,7 @@ def pages(bridge: Bridge) -> Blueprint:
             chosen=chosen,
             source=source if edited is None else edited,
             is_edited=edited is not None,
+            fault=fault,
             results=[_result(bridge, one, capture, edited, veil) for one in routes],
             veil=veil,
         )
@@ -100,6 +102,14 @@ def _samples() -> dict[str, Capture]:
         for path in sorted(folder.glob("[0-9]*.json"))
         if path.is_file()
     }
+
+
+def _source(path: Path) -> tuple[str, str | None]:
+    """Read a template's text; where that fails it is empty, and the reason is said."""
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace"), None
+    except OSError as error:
+        return "", error.strerror
 
 
 def _edited(asked: "MultiDict[str, str]", source: str) -> str | None:
