@@ -76,6 +76,8 @@ class Stored:
     reason: str | None
     #: Deliveries made, or those that won the keys before.
     deliveries: tuple[str, ...]
+    #: Those made that are held at once: their person has had enough (`per_customer`).
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

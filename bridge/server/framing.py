@@ -63,6 +63,11 @@ class Inbox:
         return not self._buffer and self._request is None
 
     @property
+    def path(self) -> str | None:
+        """Where the request that is coming in goes to; None until its head is here."""
+        return None if self._request is None else str(self._request.path)
+
+    @property
     def owes_continue(self) -> bool:
         """Whether the client waits for `100 Continue` before it sends the body."""
         request = self._request

@@ -52,6 +52,7 @@ class Reception:
         poller: Wakes a connection when its client sent, or can take, something.
         settings: gunicorn's.
         limits: What one client may take.
+        doors: Beginnings of the paths at which webhooks come in.
         hand_over: Is given each connection that has a whole request; `answered` or
             `failed` gives it back.
     """
@@ -61,11 +62,13 @@ class Reception:
         poller: selectors.BaseSelector,
         settings: Config,
         limits: Limits,
+        doors: tuple[str, ...],
         hand_over: Callable[[Connection], None],
     ) -> None:
         self._poller = poller
         self._settings = settings
         self._limits = limits
+        self._doors = doors
         self._hand_over = hand_over
         self._connections: set[Connection] = set()
         self._next_sweep = 0.0
@@ -102,9 +105,11 @@ class Reception:
 
     def failed(self, connection: Connection) -> None:
         """Go on with a connection that the application has no answer for."""
+        path = connection.request.path
         connection.request = None
         connection.sock.clear()
-        self._refuse(connection, Refusal(500, "the bridge failed; its log says where"))
+        refusal = Refusal(500, "the bridge failed; its log says where")
+        self._refuse(connection, refusal, path)
 
     def sweep(self, now: float) -> None:
         """End what has lasted too long, unless the last look was a moment ago."""
@@ -159,7 +164,7 @@ class Reception:
             if request is None:
                 self._check_rest(connection)
         except Refusal as refusal:
-            self._refuse(connection, refusal)
+            self._refuse(connection, refusal, connection.inbox.path)
             return
         if request is not None:
             connection.begin(request)
@@ -193,8 +198,16 @@ class Reception:
         except OSError:
             self._drop(connection)
 
-    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
-        """Answer without the application, and end the connection."""
+    def _refuse(
+        self, connection: Connection, refusal: Refusal, path: str | None
+    ) -> None:
+        """Answer without the application, and end the connection.
+
+        Args:
+            connection: Whose request it is.
+            refusal: The answer.
+            path: The request's, where it is known.
+        """
         request_id = secrets.token_hex(16)
         log.info(
             "request.refused",
@@ -202,7 +215,8 @@ class Reception:
             reason=refusal.detail,
             request_id=request_id,
         )
-        upstream.refused(refusal.status)
+        is_webhook = None if path is None else path.startswith(self._doors)
+        upstream.refused(refusal.status, is_webhook=is_webhook)
         connection.keeps = False
         connection.sock.sendall(answer_to(refusal, request_id))
         self._reply(connection)
@@ -231,7 +245,7 @@ class Reception:
         if connection.phase is Phase.READING:
             seconds = self._limits.request_seconds
             detail = f"the request was not whole within {seconds:g} s"
-            self._refuse(connection, Refusal(408, detail))
+            self._refuse(connection, Refusal(408, detail), connection.inbox.path)
         else:
             self._drop(connection)
 

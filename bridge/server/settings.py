@@ -35,8 +35,8 @@ class Receivers(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         processes: How many.
         threads: Threads of each.
         limits: What one client may take.
-        batched: Beginnings of the paths whose requests the application can begin
-            together, because they wait together.
+        batched: Beginnings of the paths at which webhooks come in, which the
+            application can begin together, because they wait together.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
     """Reads and writes in the loop, computes in the threads."""
 
     limits: ClassVar[Limits] = Limits()
-    #: Paths, by their beginnings, whose requests are computed in batches.
+    #: Beginnings of the paths at which webhooks come in; these are computed in batches.
     batched: ClassVar[tuple[str, ...]] = ()
     reception: Reception
     wsgi: Application
@@ -80,7 +80,11 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
         self._to_batch: deque[Connection] = deque()
         self._batches = 0
         self.reception = Reception(
-            self.poller, self.cfg, self.limits, hand_over=self.enqueue_req
+            self.poller,
+            self.cfg,
+            self.limits,
+            self.batched,
+            hand_over=self.enqueue_req,
         )
 
     def set_accept_enabled(self, enabled: bool) -> None:

@@ -93,10 +93,8 @@ def _write_deliveries(tx: Tx, cases: Sequence[Case]) -> None:
     rows = [_row(tx, case, one) for case in cases for one in case.made]
     tx.is_news = bool(rows) or tx.is_news
     _INSERT_DELIVERIES.run(tx.connection, rows)
-    limited = [one for _, one in wanted if one.limit is not None]
-    if limited:
-        made = {one.id for case in cases for one in case.made}
-        hold_beyond_limits(tx, [one for one in limited if one.id in made])
+    for case in cases:
+        case.held = hold_beyond_limits(tx, case.made)
 
 
 def _compete(tx: Tx, wanted: Sequence[tuple[Case, NewDelivery]]) -> None:

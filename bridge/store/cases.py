@@ -23,6 +23,8 @@ class Case:
     #: An earlier arrival of the same transaction that decides for both.
     decider: "Case | None" = None
     made: list[NewDelivery] = field(default_factory=list)
+    #: Ids of those made that are beyond what their person may get.
+    held: list[str] = field(default_factory=list)
     #: Deliveries that had its keys before.
     winners: list[str] = field(default_factory=list)
     #: Deliveries that told a part of what one message should tell whole.
@@ -56,6 +58,7 @@ def outcome(case: Case) -> Stored:
         status=status,
         reason=reason,
         deliveries=made or winners,
+        held=tuple(case.held),
     )
 
 
@@ -72,4 +75,4 @@ def answer(case: Case) -> Stored:
         raise AssertionError("a case is decided, or has a decider that is")
     if first is case or first.stored.status in UNUSED:
         return first.stored
-    return replace(first.stored, status=EventStatus.DUPLICATE)
+    return replace(first.stored, status=EventStatus.DUPLICATE, held=())

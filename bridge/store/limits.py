@@ -30,14 +30,21 @@ _HOLD = (
 )
 
 
-def hold_beyond_limits(tx: Tx, made: Iterable[NewDelivery]) -> None:
-    """Hold new deliveries to persons who have had their share on the route."""
+def hold_beyond_limits(tx: Tx, made: Iterable[NewDelivery]) -> list[str]:
+    """Hold new deliveries to persons who have had their share on the route.
+
+    Returns:
+        The ids of those held.
+    """
+    held = []
     for one in made:
         if one.limit is None or not one.recipient or _has_share(tx, one, one.limit):
             continue
         hours = one.limit.within.total_seconds() / 3600
         why = f"more than {one.limit.count} to this person within {hours:g} hours"
         tx.connection.execute(_HOLD, {"beyond": one.id, "why": why, "now": tx.now})
+        held.append(one.id)
+    return held
 
 
 def _has_share(tx: Tx, one: NewDelivery, limit: Limit) -> bool:

@@ -97,4 +97,7 @@ def _answer(
         "deliveries": list(stored.deliveries),
     }
     log.info("event.received", **content, reason=stored.reason, request_id=request_id)
+    for delivery_id in stored.held:
+        why = "its person has had what per_customer allows"
+        log.warning("delivery.held", delivery_id=delivery_id, reason=why)
     return content

@@ -56,13 +56,14 @@ def states(program: Program, *users: str) -> Counter[str]:
     return Counter(str(row.status) for row in rows)
 
 
+def lines(program: Program, event: str) -> list[Any]:
+    """Find what the log says of one event."""
+    every = [json.loads(line) for line in program.log.splitlines()]
+    return [line for line in every if line["event"] == event]
+
+
 def alarms(program: Program, status: int) -> list[Any]:
-    lines = [json.loads(line) for line in program.log.splitlines()]
-    return [
-        line
-        for line in lines
-        if line["event"] == "upstream.alarm" and line["status"] == status
-    ]
+    return [one for one in lines(program, "upstream.alarm") if one["status"] == status]
 
 
 def test_a_voucher_that_is_worth_nothing_is_not_told_of(guarded: Program) -> None:
@@ -95,6 +96,8 @@ def test_a_person_gets_no_more_than_the_routes_share_until_somebody_says_so(
     held = [row for row in guarded.deliveries() if row.status == "held"]
     reason = "more than 2 to this person within 24 hours"
     assert {row.reason for row in held} == {reason}
+    said = [line["delivery_id"] for line in lines(guarded, "delivery.held")]
+    assert sorted(said) == sorted(row.id for row in held)
     guarded.run("redeliver", held[0].id, "--yes")
     wait_for(lambda: states(guarded, "greedy") == {"accepted": 3, "held": 1})
 
@@ -133,6 +136,10 @@ def test_refusals_in_a_row_are_told_of_long_before_voucherify_gives_up(
 
 
 def test_the_first_webhook_that_is_too_large_is_told_of(guarded: Program) -> None:
+    send(guarded, envelope(40))  # a row begins anew
+    for path in ("/nope", "/console/enter", "/webhooks/iterable", "/metrics"):
+        assert guarded.post(b"x" * 2000, path).status_code == 413
     assert guarded.post(b"x" * 2000).status_code == 413
     [alarm] = wait_for(lambda: alarms(guarded, 413))
+    assert alarm["failures"] == 1
     assert "receive.max_body_bytes" in alarm["reason"]
