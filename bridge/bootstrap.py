@@ -13,10 +13,12 @@ from random import Random, SystemRandom
 from threading import Event, Thread
 
 from bridge import cataloguing
+from bridge import log as logs
 from bridge.alerts import Channel, Watch
 from bridge.config import Config
 from bridge.confirm import Confirm
 from bridge.dispatch import Dispatch
+from bridge.errors import StoreUnavailable
 from bridge.http import Http
 from bridge.intake import Intake
 from bridge.iterable import Client
@@ -29,6 +31,8 @@ from bridge.senders import Senders
 from bridge.store import Figures, Store, new_id, open_store
 from bridge.verification import Verifier
 from bridge.worker import Coordinator
+
+log = logs.get(__name__)
 
 #: One call to Voucherify's API, whose pages may be long.
 _VOUCHERIFY_TIMEOUT = timedelta(seconds=30)
@@ -92,6 +96,23 @@ def prepare(config: Config) -> None:
     if config.database_url.startswith("sqlite"):
         with closing(build(config).store) as store:
             store.migrate()
+
+
+def finish(config: Config) -> None:
+    """Leave a ledger on SQLite as one file, once nobody of ours has it open any more.
+
+    A process that ends does not close what its threads have open, so SQLite would keep
+    its log, with everything that was deleted since.
+    """
+    if not config.database_url.startswith("sqlite"):
+        return
+    with closing(build(config).store) as store:
+        if not store.exists():
+            return
+        try:
+            store.empty_log()
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", reason=error.reason)
 
 
 def _alerting(config: Config, store: Store) -> Callable[[Figures | None], None] | None:

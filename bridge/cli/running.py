@@ -108,6 +108,7 @@ def _parts(server: ModuleType, loaded: Config, threads: int) -> object:
     metrics.share([route.name for route in loaded.routes])
     return server.Parts(
         prepare=partial(bootstrap.prepare, loaded),
+        finish=partial(bootstrap.finish, loaded),
         application=lambda: web.create_app(bootstrap.build(loaded)),
         state=lambda: web.create_state_app(bootstrap.build(loaded)),
         batched=web.DOORS,

@@ -111,6 +111,7 @@ class Forgetting:
                     store.keys_forgotten.drop(tx, keys)
                     store.forgetting.unlist(tx, work.own_ids)
             total = total.plus(done)
+        store.empty_log()
         return total
 
     def _work(

@@ -40,6 +40,8 @@ class Parts:
 
     #: Brings the tables up to date; run once, before anything else starts.
     prepare: Callable[[], None]
+    #: Puts away what they leave; run once, after everything else has ended.
+    finish: Callable[[], None]
     #: Makes the application of one receiving process.
     application: Callable[[], Application]
     #: Delivers until the event is set.
@@ -94,7 +96,9 @@ def serve(
     # Untouched by collections, these pages stay shared with the children.
     gc.collect()
     gc.freeze()
-    return Children(children, on_stop=listener.close).run()
+    status = Children(children, on_stop=listener.close).run()
+    parts.finish()
+    return status
 
 
 def work(parts: Parts, *, bind: str | None = None) -> int:
@@ -117,6 +121,7 @@ def work(parts: Parts, *, bind: str | None = None) -> int:
         log.info("server.listening", address=address_of(listener), deliver=True)
         show_state(parts.state(), listener)
     parts.deliver(stop_event())
+    parts.finish()
     return 0
 
 

@@ -97,6 +97,14 @@ class Database(Protocol):
         """Keep others from migrating until the transaction ends."""
         ...
 
+    def empty_log(self) -> None:
+        """Leave nothing in a log beside the database, as far as readers let us.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+        ...
+
     def close(self) -> None:
         """Close every idle connection; the next use opens new ones."""
         ...

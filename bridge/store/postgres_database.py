@@ -107,6 +107,9 @@ class PostgresDatabase:
         """Keep others from migrating until the transaction ends."""
         tx.connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
 
+    def empty_log(self) -> None:
+        """Do nothing: PostgreSQL's log is its own."""
+
     def close(self) -> None:
         """Close every idle connection; the next use opens new ones."""
         with self._turn:

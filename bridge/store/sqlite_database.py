@@ -107,6 +107,18 @@ class SqliteDatabase:
         self._version = now
         return before != now
 
+    def empty_log(self) -> None:
+        """Take over into the file what is in its log, and cut the log off.
+
+        What somebody still reads there stays for a later time.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+        until = time.monotonic() + TIMEOUT
+        with translated(), self._exclusive(until):
+            driver_of(self._writing()).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close every idle connection; the next use opens new ones."""
         with self._turn:

@@ -157,6 +157,14 @@ class Store:
         """
         return is_current(self._database)
 
+    def empty_log(self) -> None:
+        """Have what was deleted gone from the disk, as far as that is ours to do.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+        self._database.empty_log()
+
     def close(self) -> None:
         """Close every connection; another use would open them again."""
         self._database.close()

@@ -34,6 +34,25 @@ def test_a_stop_under_load_sent_twice_loses_nothing(program: Program) -> None:
     assert len(told) == len(set(told))
 
 
+def test_a_stop_leaves_the_ledger_as_one_file(program: Program) -> None:
+    program.start("--processes", "3", "--no-deliver")
+    load = Load(program)
+    wait_for(lambda: len(load.answered) > 50)
+    assert program.stop() == 0
+    load.end(is_down=True)
+    assert files(program) == {"bridge.db"}
+    program.launch("worker")
+    wait_for(program.accepted)
+    assert program.stop() == 0
+    assert files(program) == {"bridge.db"}
+
+
+def files(program: Program) -> set[str]:
+    """Name what the ledger consists of, its locks aside."""
+    found = {path.name for path in program.folder.glob("bridge.db*")}
+    return found - {"bridge.db.lock", "bridge.db.lock.next"}
+
+
 def test_a_call_that_never_ends_is_left_in_doubt(program: Program) -> None:
     program.configure(iterable={"rate_per_second": 5000, "timeout_seconds": 60})
     program.sandbox.tell(times=None, delay_after=50)

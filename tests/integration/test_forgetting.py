@@ -73,6 +73,19 @@ def story(store: Store) -> Callable[[NewDelivery], Story]:
     return told
 
 
+def test_nothing_of_the_person_stays_in_a_file_while_others_have_it_open(
+    came: Came,
+    forget: Callable[..., Report],
+    another_store: Callable[[], Store],
+    tmp_path: Path,
+) -> None:
+    came(ANA)
+    another_store().ping()
+    forget("ana-1")
+    for path in tmp_path.glob("bridge.db*"):
+        assert b"ana-1" not in path.read_bytes(), path.name
+
+
 @pytest.mark.parametrize("name", ["ana-1", "ana@shop.example", "ANA@shop.example"])
 def test_by_source_id_or_address_the_same_is_forgotten(
     name: str,
