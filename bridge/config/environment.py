@@ -30,6 +30,14 @@ VARIABLES = (
     "LOG_LEVEL",
     "LOG_FORMAT",
 )
+#: Of these those that are only compared with what others show or sign.
+_SECRETS = (
+    "VOUCHERIFY_WEBHOOK_SECRET",
+    "BRIDGE_INBOUND_TOKEN",
+    "ITERABLE_WEBHOOK_SECRET",
+    "BRIDGE_CONSOLE_PASSWORD",
+    "BRIDGE_METRICS_TOKEN",
+)
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -74,6 +82,8 @@ class Environment:
                 for name in ("VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN")
                 if not self.get(name)
             ]
+        for name in _SECRETS:
+            found += self._faults(name, _secret_fault)
         for name in ("ITERABLE_API_KEY", "VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"):
             found += self._faults(name, _header_fault)
         for name in ("ITERABLE_BASE_URL", "VOUCHERIFY_BASE_URL"):
@@ -196,6 +206,15 @@ def _database_fault(url: str) -> str | None:
     except ValueError:
         return "is not a URL: its host or port cannot be read"
     return None if url.isprintable() else "has characters that cannot stand in it"
+
+
+def _secret_fault(value: str) -> str | None:
+    """Find bytes that are no text: Python reads each as half a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    return None
 
 
 def _header_fault(value: str) -> str | None:

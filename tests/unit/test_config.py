@@ -8,6 +8,7 @@ import yaml
 from marshmallow import fields
 
 from bridge.config import Lookup, is_loopback, load
+from bridge.config.environment import VARIABLES
 from bridge.config.schema import LEAST_KEPT, FileSchema
 from bridge.errors import ConfigError
 from bridge.voucherify.keys import BUSINESS_KEEP
@@ -201,6 +202,19 @@ def test_a_variable_that_does_not_exist_cannot_be_renamed(write: Write) -> None:
 def test_a_key_that_no_header_can_carry_is_named(write: Write, key: str) -> None:
     (problem,) = problems(write(), SERVING | {"ITERABLE_API_KEY": key})
     assert problem.startswith("ITERABLE_API_KEY: has characters")
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_variable_that_is_no_text_is_named_once(write: Write, name: str) -> None:
+    no_text = b"\xffwhisper".decode("utf-8", "surrogateescape")
+    (problem,) = problems(write(), SERVING | {name: no_text})
+    assert problem.startswith(f"{name}: ")
+    assert "whisper" not in problem
+
+
+def test_one_secret_of_several_that_is_no_text_is_enough(write: Write) -> None:
+    found = problems(write(), SERVING | {"ITERABLE_WEBHOOK_SECRET": "new,\udcffold"})
+    assert found == ["ITERABLE_WEBHOOK_SECRET: is not UTF-8"]
 
 
 @pytest.mark.parametrize(
