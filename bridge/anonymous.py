@@ -107,7 +107,7 @@ class Anonymiser:
             return self._leaf(value, path, told)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and _is_personal_number(path):
-            return type(value)(self._alike(str(value), str(value)))
+            return type(value)(self._number(str(value)))
         return value
 
     def _leaf(self, value: str, path: tuple[str, ...], told: dict[str, str]) -> str:
@@ -118,6 +118,11 @@ class Anonymiser:
         if len(value) >= _LEAST and (_TELLING.search(name) or _ID.fullmatch(value)):
             told[value] = made
         return made
+
+    def _number(self, text: str) -> str:
+        mantissa, e, exponent = text.partition("e")
+        # Sign and two digits: no mantissa leads out of what a float holds by these.
+        return self._alike(mantissa, text) + e + exponent[:3]
 
     def _alike(self, shape: str, value: str) -> str:
         """Draw letters for letters and digits for digits, never the same again."""

@@ -1,6 +1,7 @@
 """Captures without people: nothing personal survives, and rewards keep their shape."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,3 +168,18 @@ def test_names_codes_and_numbers_are_replaced_whatever_they_are(
         assert (after != before) or not is_letters or voucherify.is_absent(before)
     if abs(number) > 9:
         assert customer["source_id"] != number
+
+
+@example(number=1e-7)
+@example(number=1e22)
+@example(number=5e-324)
+@example(number=1.7976931348623157e308)
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_replaced_by_another_of_its_kind(number: float) -> None:
+    body = json.dumps({"data": {"metadata": {"score": number}}}).encode()
+    made = anonymous(Capture(body=body)).body
+    score = json.loads(made)["data"]["metadata"]["score"]
+    assert isinstance(score, float)
+    assert math.isfinite(score)
+    assert score != number
+    assert anonymous(Capture(body=body)).body == made
