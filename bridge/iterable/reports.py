@@ -56,7 +56,8 @@ _CATALOG = "CatalogCollection"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _ID = re.compile(r"[!-~]{1,255}")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) ([+-]\d\d:\d\d)")
+#: Only of this century: from the calendar's ends no time before or after is reckoned.
+_TIME = re.compile(r"(20\d\d-\d\d-\d\d \d\d:\d\d:\d\d) ([+-]\d\d:\d\d)")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _BIGGEST = 2**63 - 1
 _LONGEST = 512

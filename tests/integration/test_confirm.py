@@ -256,6 +256,26 @@ def test_two_sends_of_a_publication_are_told_apart_by_time(
     assert told(messageId="b", **ids).delivery_id == made[0]
 
 
+@pytest.mark.parametrize(
+    "created", ["0001-01-01 00:00:00 +00:00", "9999-12-31 23:59:59 +00:00", "today"]
+)
+def test_a_time_that_cannot_be_is_taken_for_now(
+    store: Store,
+    told: Callable[..., Told],
+    sent: Sent,
+    tick: Callable[..., Any],
+    created: str,
+) -> None:
+    sent(key="pub:pub_1:v_1")
+    tick(minutes=1)
+    last = sent(key="pub:pub_1:v_2")
+    nobody = told(email="leo@shop.example", messageId="a", createdAt=created)
+    assert nobody.became is Became.UNMATCHED
+    assert [one.message_id for one in unmatched(store)] == ["a"]
+    ids = {"transactionalData": {"publicationId": "pub_1"}}
+    assert told(messageId="b", createdAt=created, **ids).delivery_id == last
+
+
 def test_a_skip_that_names_an_address_finds_the_user_known_by_it(
     told: Callable[..., Told], sent: Sent
 ) -> None:

@@ -188,8 +188,15 @@ def test_any_bytes_are_read(body: bytes) -> None:
         b'{"eventName": "emailSend", "dataFields": {"campaignId": ' + b"9" * 40 + b"}}",
         b'{"eventName": "emailSend", "dataFields": {"createdAt": '
         b'"0001-01-01 00:00:00 +23:00"}}',
+        b'{"eventName": "emailSend", "dataFields": {"createdAt": '
+        b'"0001-01-01 00:00:00 +00:00"}}',
+        b'{"eventName": "emailSend", "dataFields": {"createdAt": '
+        b'"9999-12-31 23:59:59 +00:00"}}',
     ],
-    ids=["nested", "huge number", "campaign too large", "before all time"],
+    ids=[
+        *("nested", "huge number", "campaign too large"),
+        *("before all time", "first of all time", "last of all time"),
+    ],
 )
 def test_extremes_are_read(body: bytes) -> None:
     found = read_report(body)
