@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
@@ -37,6 +37,8 @@ Item = TypeVar("Item")
 
 #: Passes between the reading of `--since 30d` and its use.
 _A_MOMENT = timedelta(minutes=1)
+#: Earlier than anything published, and not so early that nothing can be before it.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Wanted:
         """
         if self.until is not None and self.until <= self.since:
             raise click.UsageError("--until must be later than --since")
-        return Window(since=self.since, until=self.until)
+        return Window(since=max(self.since, _EARLIEST), until=self.until)
 
 
 @click.command(

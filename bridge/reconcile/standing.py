@@ -71,7 +71,8 @@ class Window:
 
     def may_be_of(self, telling: Telling) -> bool:
         """Tell whether a delivery may be about a publication in it."""
-        return self.until is None or telling.created_at <= self.until + NEAR
+        # Counted back, as the end may be the last day of the calendar.
+        return self.until is None or telling.created_at - NEAR <= self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,16 @@ def deliveries(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def retaining(folder: Path, retention: dict[str, str]) -> Path:
+    """Write the example configuration with another retention; return its path."""
+    data = yaml.safe_load(example_config().read_text(encoding="utf-8"))
+    templates = str(example_config().parent / "templates")
+    data |= {"templates": templates, "retention": retention}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return path
+
+
 @pytest.mark.usefixtures("told")
 def test_the_plan_names_exactly_what_is_missing_failed_and_extra(run: Run) -> None:
     plan = run("reconcile", "--since", "1h", "--json")
@@ -307,6 +317,20 @@ def test_only_the_window_is_compared(run: Run, project: Project) -> None:
     assert findings(plan) == {"missing": {plain[1]["id"]}}
 
 
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    "window",
+    [("--since", "0001-01-01"), ("--since", "1h", "--until", "9999-12-31")],
+    ids=["the first day", "the last day"],
+)
+def test_a_window_may_reach_to_the_ends_of_the_calendar(
+    run: Run, tmp_path: Path, window: tuple[str, ...]
+) -> None:
+    kept = {"BRIDGE_CONFIG": str(retaining(tmp_path, {}))}
+    plan = run("reconcile", *window, "--json", **kept)
+    assert findings(plan) == {"missing": MISSING, "failed": {FAILED}, "extra": {EXTRA}}
+
+
 def test_real_customers_are_counted_and_not_reached_without_yes(run: Run) -> None:
     real = {"ITERABLE_BASE_URL": "https://api.iterable.com"}
     plan = run("reconcile", "--since", "1h", "--backfill", status=1, **real)
@@ -394,14 +418,7 @@ def test_keys_of_another_project_are_suspected(run: Run, project: Project) -> No
 def test_what_the_ledger_has_forgotten_is_not_taken_for_missing(
     run: Run, tmp_path: Path
 ) -> None:
-    data = yaml.safe_load(example_config().read_text(encoding="utf-8"))
-    data |= {
-        "templates": str(example_config().parent / "templates"),
-        "retention": {"remove_after": "30d"},
-    }
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(data), encoding="utf-8")
-    config = {"BRIDGE_CONFIG": str(path)}
+    config = {"BRIDGE_CONFIG": str(retaining(tmp_path, {"remove_after": "30d"}))}
     result = run("reconcile", "--since", "31d", status=2, **config)
     assert "beyond retention.remove_after (30 days)" in result.stderr
     run("reconcile", "--since", "30d", **config)
