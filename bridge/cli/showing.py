@@ -104,6 +104,8 @@ def _secret(url: str, name: str) -> str:
     secret = environ().get(name, "").split(",")[0].strip()
     if not secret:
         raise click.UsageError(f"--webhooks needs the secret in {name}")
+    if not (secret.isascii() and secret.isprintable()):
+        raise click.UsageError(f"{name} has characters that no header can carry")
     return secret
 
 

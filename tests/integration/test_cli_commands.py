@@ -548,3 +548,12 @@ def test_the_program_does_not_start_without_its_secrets(run: Run, name: str) -> 
     result = run(name, status=2, **secrets)
     assert "ITERABLE_API_KEY: is not set" in result.stderr
     assert ("VOUCHERIFY_WEBHOOK_SECRET" in result.stderr) is (name == "serve")
+
+
+@pytest.mark.parametrize("secret", ["", "é", "\udcff", "a\nb"])
+def test_a_sandbox_shows_no_secret_that_a_header_cannot_carry(
+    run: Run, secret: str
+) -> None:
+    where = "http://127.0.0.1:9/webhooks/iterable"
+    told = run("sandbox", "--webhooks", where, status=2, ITERABLE_WEBHOOK_SECRET=secret)
+    assert "ITERABLE_WEBHOOK_SECRET" in told.output
