@@ -399,6 +399,26 @@ def test_a_webhook_is_shown_however_deeply_it_is_nested(
     assert "Martens" not in page.text
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"customer": {"name": "Leo Martens"}',
+        b'"Leo Martens"',
+        b'{"customer": {"name": "Leo Martens", "metadata": %b}}'
+        % (b"[" * 2000 + b"]" * 2000),
+    ],
+    ids=["broken", "a text", "too deep"],
+)
+def test_what_cannot_be_told_apart_is_hidden_as_a_whole(
+    bridge: Bridge, client: FlaskClient, body: bytes
+) -> None:
+    page = f"/console/events/{bridge.intake.receive(Capture(body=body)).event_id}"
+    assert "nothing tells what is personal" in client.get(page).text
+    assert "Martens" not in client.get(page).text
+    post(client, "/console/show", page, back=page)
+    assert "Martens" in client.get(page).text
+
+
 def test_an_empty_day_makes_an_empty_picture() -> None:
     assert picture([]).total == 0
 

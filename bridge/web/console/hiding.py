@@ -19,6 +19,8 @@ from bridge.store import DeliveryRow
 SHOWN_FOR = 15 * 60
 _KEPT = 2
 _DOTS = "••••"
+#: Stands for a body in which names have no keys.
+_UNTOLD = f"{_DOTS} (no JSON that can be read: nothing tells what is personal in it)"
 #: Shorter values are too common a word to be looked for in others.
 _LEAST = 3
 _UNTIL = "shown_until"
@@ -107,7 +109,7 @@ class Veil:
         """Write a body over several lines."""
         shown = document(body)
         if isinstance(shown, str):
-            return self.text(shown)
+            return self.text(shown) if self._lifted or not shown else _UNTOLD
         if not self._lifted:
             self._hide(shown)
         lines = json.dumps(shown, indent=2, ensure_ascii=False).split("\n")
