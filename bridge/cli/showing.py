@@ -67,9 +67,9 @@ def sandbox(
         at_end.callback(iterable.stop)
         if webhooks is not None and secret is not None:
             iterable.report_to(webhooks, secret)
-        talk(f"ITERABLE_BASE_URL={iterable.url}")
-        # Ctrl-C is how it ends.
+        # Ctrl-C is how it ends; who reads the address may say so at once.
         with suppress(KeyboardInterrupt):
+            talk(f"ITERABLE_BASE_URL={iterable.url}")
             for call in _calls(iterable):
                 click.echo(json_line(call.shown()) if as_json else _line(call))
 
