@@ -12,7 +12,7 @@ from bridge import demo as show
 from bridge.cli.arguments import json_option
 from bridge.cli.frame import Command, refuse
 from bridge.cli.printing import json_line, table, talk, text
-from bridge.config import environ, url_fault
+from bridge.config import environ, header_fault, url_fault
 from bridge.model import EventStatus
 from bridge.sandbox import Received, Sandbox
 from bridge.steering.legible import moment
@@ -104,8 +104,9 @@ def _secret(url: str, name: str) -> str:
     secret = environ().get(name, "").split(",")[0].strip()
     if not secret:
         raise click.UsageError(f"--webhooks needs the secret in {name}")
-    if not (secret.isascii() and secret.isprintable()):
-        raise click.UsageError(f"{name} has characters that no header can carry")
+    fault = header_fault(secret)
+    if fault is not None:
+        raise click.UsageError(f"{name} {fault}")
     return secret
 
 

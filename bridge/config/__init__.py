@@ -4,7 +4,7 @@ References:
     `config.example.yaml` describes every setting of the file.
 """
 
-from bridge.config.environment import environ, is_loopback, url_fault
+from bridge.config.environment import environ, header_fault, is_loopback, url_fault
 from bridge.config.loading import Examined, examine, load
 from bridge.config.settings import (
     Alerts,
@@ -45,6 +45,7 @@ __all__ = [
     "Voucherify",
     "environ",
     "examine",
+    "header_fault",
     "is_loopback",
     "load",
     "url_fault",

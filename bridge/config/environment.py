@@ -85,7 +85,7 @@ class Environment:
         for name in _SECRETS:
             found += self._faults(name, _secret_fault)
         for name in ("ITERABLE_API_KEY", "VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"):
-            found += self._faults(name, _header_fault)
+            found += self._faults(name, header_fault)
         for name in ("ITERABLE_BASE_URL", "VOUCHERIFY_BASE_URL"):
             found += self._faults(name, _base_url_fault)
         found += self._faults("ALERT_WEBHOOK_URL", _alert_fault)
@@ -217,7 +217,8 @@ def _secret_fault(value: str) -> str | None:
     return None
 
 
-def _header_fault(value: str) -> str | None:
+def header_fault(value: str) -> str | None:
+    """Say why a header cannot carry a value; None where it can."""
     if value.isascii() and value.isprintable():
         return None
     return "has characters that cannot stand in a header"
