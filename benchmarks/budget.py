@@ -38,6 +38,8 @@ from bridge.rendering import Payload
 from bridge.server.connection import Outbox
 from bridge.server.exchange import Exchange
 from bridge.server.framing import Inbox
+from bridge.server.reception import Limits
+from bridge.server.settings import Receivers
 from bridge.store import Store, new_id
 from bridge.store.arrivals import write_arrivals
 from bridge.web import create_app
@@ -89,7 +91,7 @@ RECEIVE = (
     Line(title="HTTP: head and body", parts=("framing",), floor="split"),
     Line(title="WSGI environment and answer", parts=("environ", "answer")),
     Line(
-        title="Flask, from environment to view",
+        title="from environment to view and back",
         parts=("view",),
         without=("verify", "decide"),
     ),
@@ -127,7 +129,7 @@ def receive(meter: Meter, loaded: Config, requests: Sequence[bytes]) -> None:
     """Walk the way in, up to the answer, without the store."""
     bridge = bootstrap.build(loaded)
     app = create_app(bridge)
-    settings = GunicornConfig()
+    settings = Receivers(lambda: app, fd=0, processes=1, threads=1, limits=Limits()).cfg
     for batch in _batches(requests):
         peers = [_Peer(settings, one) for one in batch]
         with meter.part("framing"):

@@ -74,6 +74,10 @@ class Receivers(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         """Set what differs from gunicorn's defaults; no file, no environment."""
         for name, value in self._settings.items():
             self.cfg.set(name, value)
+        # As attributes: looking them up in gunicorn's table is a third of its parser.
+        self.cfg.__dict__.update(
+            {name: setting.get() for name, setting in self.cfg.settings.items()}
+        )
 
     def load(self) -> Application:
         """Build the application."""

@@ -6,7 +6,8 @@ Here the loop that accepts connections also reads, without blocking, until a req
 whole, and writes what a slow client has not yet taken; a thread only computes.
 
 Requests that the application can begin together, because they wait together, go to a
-thread as one batch: what a thread costs is paid once for all of them.
+thread as one batch: what a thread costs is paid once for all of them. There is one
+batch at a time: what comes while it waits for the disk makes the next one larger.
 
 What stays gunicorn's: processes, heartbeat, signals, the loop, the thread pool, the
 parser (through `framing`), the WSGI environment and the response writer.
@@ -35,8 +36,6 @@ log = logs.get(__name__)
 T = TypeVar("T")
 Answers = Future[list[bool | Exception]]
 
-#: Batches under way at once: one computes while another waits for the disk.
-BATCHES = 2
 #: Most requests of one batch, and the longest body that may be in one.
 BATCH_SIZE = 64
 BATCH_BODY = 65_536
@@ -78,7 +77,7 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
         """Load the application, and open the reception."""
         super().load_wsgi()
         self._to_batch: deque[Connection] = deque()
-        self._batches = 0
+        self._is_batching = False
         self.reception = Reception(
             self.poller,
             self.cfg,
@@ -165,16 +164,16 @@ class WholeRequestWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no 
                 self.reception.answered(conn, keeps=result)
 
     def _batch_answered(self, conns: Sequence[Connection], done: "Answers") -> None:
-        self._batches -= 1
+        self._is_batching = False
         self._answered(conns, done)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait, but not past the next sweep; batch what came meanwhile."""
         super().wait_for_and_dispatch_events(min(timeout, SWEEP))
-        while self._to_batch and self._batches < BATCHES:
+        if self._to_batch and not self._is_batching:
             size = min(len(self._to_batch), BATCH_SIZE)
             batch = [self._to_batch.popleft() for _ in range(size)]
-            self._batches += 1
+            self._is_batching = True
             self._submit(batch, self._batch_answered)
 
     def murder_keepalived(self, force: bool = False) -> None:

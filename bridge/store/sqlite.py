@@ -23,7 +23,6 @@ _SETTINGS = (
     "PRAGMA temp_store = MEMORY",
     # What is blanked or removed is overwritten, not only forgotten.
     "PRAGMA secure_delete = ON",
-    "PRAGMA cache_size = -8192",
     "PRAGMA journal_size_limit = 67108864",
 )
 

@@ -22,6 +22,8 @@ log = logs.get(__name__)
 
 #: What may stand in a header, a log line and the ledger as it came.
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+#: Header of the request's id.
+REQUEST_ID = "X-Request-Id"
 #: Seconds after which a sender whose webhook was not stored may come again.
 RETRY_AFTER = 10
 #: Blueprint of the doors for webhooks.
@@ -67,7 +69,7 @@ class Awaited(Response):
         """Wait, then answer under the request id that this answer was given."""
         found = self._finish()
         if isinstance(found, Response):
-            found.headers["X-Request-Id"] = self.headers["X-Request-Id"]
+            found.headers[REQUEST_ID] = self.headers[REQUEST_ID]
             yield from found(environ, start_response)
         else:
             # As werkzeug would, without what it looks up for other kinds of answers.
@@ -94,18 +96,18 @@ def problem(
     return Response(content, status, headers, content_type="application/problem+json")
 
 
-def incoming_id() -> str | None:
-    """Return the request id the sender gave, if it is fit to be kept."""
-    given = request.environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _SANE_ID.fullmatch(given) else None
+def name_of(environ: "WSGIEnvironment") -> str:
+    """Return the request id the sender gave if it is fit to be kept, else a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _name_request() -> None:
-    g.request_id = incoming_id() or secrets.token_hex(16)
+    g.request_id = name_of(request.environ)
 
 
 def _tell_name(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
+    response.headers[REQUEST_ID] = g.request_id
     return response
 
 

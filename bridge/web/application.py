@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from bridge.bootstrap import Bridge
 from bridge.lookout import Lookout
 from bridge.web import answers, figures, health, receiver, reports
+from bridge.web.fast_path import FastPath
 from bridge.web.mounting import Application, Mounted
 
 
@@ -18,7 +19,9 @@ def create_app(bridge: Bridge) -> Flask:
     # The server has already refused what is longer; this holds under any server.
     app.config["MAX_CONTENT_LENGTH"] = bridge.config.receive.max_body_bytes
     answers.install(app)
-    app.register_blueprint(receiver.doors(bridge.config, bridge.intake))
+    doors = receiver.doors(bridge.config, bridge.intake)
+    app.register_blueprint(receiver.views(doors))
+    app.wsgi_app = FastPath(doors, app.wsgi_app)  # type: ignore[method-assign]
     app.register_blueprint(reports.door(bridge.config, bridge.confirm))
     _show_state(app, bridge)
     if bridge.config.secrets.console:

@@ -1,8 +1,10 @@
 """The doors through which webhooks come in: prove, store, answer 202."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g, request
 
@@ -17,11 +19,13 @@ from bridge.server.exchange import WHOLE_AT
 from bridge.web.answers import WEBHOOKS, Awaited, not_stored
 from bridge.web.proof import Proof
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 log = logs.get(__name__)
 
 #: Where the paths begin at which webhooks come in.
 DOORS = ("/webhooks/voucherify", "/api/")
-_MEDIA = ",".join(endpoint.removesuffix("/target") for endpoint in ENDPOINTS)
 
 #: The headers that are kept, each with its WSGI key.
 _KEPT = tuple(
@@ -35,52 +39,67 @@ _KEPT = tuple(
 )
 
 
-def doors(config: Config, intake: Intake) -> Blueprint:
-    """Make the doors for webhooks."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way in.
+
+    Args:
+        name: As `Capture.door` has it.
+        proof: What it asks of those who come.
+        intake: Where it leads.
+    """
+
+    name: str | None
+    proof: Proof
+    intake: Intake
+
+    def receive(
+        self, body: bytes, environ: "WSGIEnvironment", request_id: str
+    ) -> Awaited:
+        """Begin to store a webhook whose sender is proven.
+
+        Returns:
+            The answer that says what became of it.
+
+        Raises:
+            SignatureError: The sender is not proven.
+            StoreUnavailable: It is not stored.
+        """
+        # As WSGI has them: Flask's view of the headers costs more than the proof.
+        signature = environ.get("HTTP_X_VOUCHERIFY_SIGNATURE")
+        self.proof.demand(body, signature, environ.get("HTTP_API_KEY"))
+        now = time.monotonic()
+        waited: float = now - environ.get(WHOLE_AT, now)
+        if waited >= STORE_TIMEOUT:
+            raise StoreUnavailable(f"the request waited {waited:.1f} s for a thread")
+        found = {name: environ[key] for name, key in _KEPT if key in environ}
+        capture = Capture(body=body, headers=kept_headers(found), door=self.name)
+        pending = self.intake.begin(capture, timeout=STORE_TIMEOUT - waited)
+        return Awaited(partial(_answer, pending, now - waited, request_id))
+
+
+def doors(config: Config, intake: Intake) -> dict[str, Door]:
+    """Make the doors for webhooks, by path."""
     signers, inbound = config.secrets.voucherify, config.secrets.inbound
     # With a secret configured, a webhook that is not signed is not Voucherify's.
     at_webhooks = Proof(signers, () if signers else inbound)
     # A distribution that posted to Iterable until today comes with Iterable's key.
     at_targets = Proof(signers, (*inbound, config.iterable.api_key))
+    targets = {f"/api/{name}": Door(name, at_targets, intake) for name in ENDPOINTS}
+    return {"/webhooks/voucherify": Door(None, at_webhooks, intake), **targets}
+
+
+def views(doors: Mapping[str, Door]) -> Blueprint:
+    """Have Flask open the doors."""
     blueprint = Blueprint(WEBHOOKS, __name__)
-
-    @blueprint.post("/webhooks/voucherify")
-    def receive_webhook() -> Response:
-        return _store(intake, _proven(at_webhooks))
-
-    @blueprint.post(f"/api/<any({_MEDIA}):medium>/target")
-    def receive_target(medium: str) -> Response:
-        return _store(intake, _proven(at_targets, door=f"{medium}/target"))
-
+    for path, door in doors.items():
+        view = partial(_receive, door)
+        blueprint.add_url_rule(path, path.replace("/", "_"), view, methods=["POST"])
     return blueprint
 
 
-def _proven(proof: Proof, door: str | None = None) -> Capture:
-    """Take the request, once its sender is proven.
-
-    Raises:
-        SignatureError: It is not.
-    """
-    # As WSGI has them: Flask's view of the headers costs more than the proof.
-    body, given = request.get_data(), request.environ
-    signature = given.get("HTTP_X_VOUCHERIFY_SIGNATURE")
-    proof.demand(body, signature, given.get("HTTP_API_KEY"))
-    found = {name: given[key] for name, key in _KEPT if key in given}
-    return Capture(body=body, headers=kept_headers(found), door=door)
-
-
-def _store(intake: Intake, capture: Capture) -> Response:
-    """Begin to store a proven webhook; the answer says what became of it.
-
-    Raises:
-        StoreUnavailable: It is not stored.
-    """
-    now = time.monotonic()
-    waited: float = now - request.environ.get(WHOLE_AT, now)
-    if waited >= STORE_TIMEOUT:
-        raise StoreUnavailable(f"the request waited {waited:.1f} s for a thread")
-    pending = intake.begin(capture, timeout=STORE_TIMEOUT - waited)
-    return Awaited(partial(_answer, pending, now - waited, g.request_id))
+def _receive(door: Door) -> Response:
+    return door.receive(request.get_data(), request.environ, g.request_id)
 
 
 def _answer(

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bridge.web import create_app
 SECRET, TOKEN, KEY = "vf-test-secret-1", "inbound-token", "iterable-key"
 SAMPLES = Path(__file__).parents[2] / "samples" / "voucherify"
 REWARD = next(SAMPLES.glob("07_*.json")).read_bytes()
+Opened = Callable[[Bridge], FlaskClient]
 RAW = next(SAMPLES.glob("06_*.json")).read_bytes()
 FILE = """
 iterable: {data_center: us}
@@ -55,9 +56,28 @@ def bridge(tmp_path: Path, empty_ledger: Path) -> Iterator[Bridge]:
     made.store.close()
 
 
+@pytest.fixture(params=[False, True], ids=["any server", "our server"])
+def opened(request: pytest.FixtureRequest) -> Opened:
+    """Open the doors; only of our server's requests it is known that they are whole."""
+
+    def client_of(bridge: Bridge) -> FlaskClient:
+        app = create_app(bridge)
+        inner = app.wsgi_app
+
+        def whole(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            environ.setdefault(WHOLE_AT, time.monotonic())
+            return inner(environ, start_response)
+
+        if request.param:
+            app.wsgi_app = whole  # type: ignore[method-assign] # as Flask's manual
+        return app.test_client()
+
+    return client_of
+
+
 @pytest.fixture
-def client(bridge: Bridge) -> FlaskClient:
-    return create_app(bridge).test_client()
+def client(bridge: Bridge, opened: Opened) -> FlaskClient:
+    return opened(bridge)
 
 
 def post(client: FlaskClient, body: bytes, **headers: str) -> TestResponse:
@@ -132,10 +152,10 @@ class Unparsed(Intake):
 
 @pytest.mark.parametrize("endpoint", ["webhooks/voucherify", "api/email/target"])
 def test_an_unproven_webhook_is_refused_before_it_is_looked_at(
-    bridge: Bridge, endpoint: str
+    bridge: Bridge, opened: Opened, endpoint: str
 ) -> None:
     intake = Unparsed((), bridge.store.commits.enlist, str)
-    client = create_app(replace(bridge, intake=intake)).test_client()
+    client = opened(replace(bridge, intake=intake))
     headers = {"X-Voucherify-Signature": sign(REWARD, "another secret")}
     answer = client.post(f"/{endpoint}", data=REWARD, headers=headers)
     assert_is_problem(answer, 401)
@@ -159,9 +179,14 @@ def test_an_unproven_webhook_is_refused_before_it_is_looked_at(
     ),
 )
 def test_nonsense_is_never_a_failure_and_never_stored(
-    bridge: Bridge, path: str, method: str, body: bytes, headers: dict[str, str]
+    bridge: Bridge,
+    opened: Opened,
+    path: str,
+    method: str,
+    body: bytes,
+    headers: dict[str, str],
 ) -> None:
-    client = create_app(bridge).test_client()
+    client = opened(bridge)
     answer = client.open(path, method=method, data=body, headers=headers)
     assert answer.status_code < 500
     assert answer.headers["X-Request-Id"]
@@ -192,12 +217,14 @@ def test_a_token_does_not_replace_the_signature_of_a_webhook(
     assert_is_problem(answer, 401)
 
 
-def test_without_a_secret_only_a_token_proves_a_webhook(bridge: Bridge) -> None:
+def test_without_a_secret_only_a_token_proves_a_webhook(
+    bridge: Bridge, opened: Opened
+) -> None:
     secrets = replace(bridge.config.secrets, voucherify=())
-    app = create_app(replace(bridge, config=replace(bridge.config, secrets=secrets)))
-    assert_is_problem(post(app.test_client(), REWARD), 401)
-    assert_is_problem(post(app.test_client(), REWARD, api_key=KEY), 401)
-    assert post(app.test_client(), REWARD, api_key=TOKEN).status_code == 202
+    client = opened(replace(bridge, config=replace(bridge.config, secrets=secrets)))
+    assert_is_problem(post(client, REWARD), 401)
+    assert_is_problem(post(client, REWARD, api_key=KEY), 401)
+    assert post(client, REWARD, api_key=TOKEN).status_code == 202
 
 
 def test_only_harmless_headers_are_kept(bridge: Bridge, client: FlaskClient) -> None:
@@ -250,7 +277,8 @@ def test_a_wrong_door_is_a_problem_too(
     assert ("Allow" in answer.headers) is (status == 405)
 
 
-def test_a_body_over_the_limit_is_413_under_any_server(client: FlaskClient) -> None:
+def test_a_body_over_the_limit_is_413_under_any_server(bridge: Bridge) -> None:
+    client = create_app(bridge).test_client()
     assert_is_problem(post(client, b"x" * 100_001), 413)
 
 
@@ -273,18 +301,18 @@ def stuck(bridge: Bridge) -> Stuck:
 
 
 def test_what_cannot_be_stored_is_503_with_retry_after(
-    bridge: Bridge, stuck: Stuck
+    bridge: Bridge, opened: Opened, stuck: Stuck
 ) -> None:
-    client = create_app(replace(bridge, intake=stuck)).test_client()
+    client = opened(replace(bridge, intake=stuck))
     answer = post(client, REWARD)
     assert_is_problem(answer, 503)
     assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_the_wait_for_a_thread_counts_as_time_to_store(
-    bridge: Bridge, stuck: Stuck
+    bridge: Bridge, opened: Opened, stuck: Stuck
 ) -> None:
-    client = create_app(replace(bridge, intake=stuck)).test_client()
+    client = opened(replace(bridge, intake=stuck))
     environ: dict[str, Any] = client.environ_base
     environ[WHOLE_AT] = time.monotonic() - 1.5
     assert_is_problem(post(client, REWARD), 503)
@@ -294,13 +322,15 @@ def test_the_wait_for_a_thread_counts_as_time_to_store(
     assert stuck.given == given
 
 
-def test_a_failure_is_a_problem_without_its_text(bridge: Bridge) -> None:
+def test_a_failure_is_a_problem_without_its_text(
+    bridge: Bridge, opened: Opened
+) -> None:
     class Broken(Intake):
         def begin(self, capture: Capture, **_: Any) -> Pending:
             raise ZeroDivisionError(f"secret {len(capture.body)}")
 
     intake = Broken((), bridge.store.commits.enlist, str)
-    answer = post(create_app(replace(bridge, intake=intake)).test_client(), REWARD)
+    answer = post(opened(replace(bridge, intake=intake)), REWARD)
     assert_is_problem(answer, 500)
     assert b"secret" not in answer.data
 
@@ -325,10 +355,12 @@ def test_a_401_says_what_the_door_takes_and_is_a_warning(
     assert "request.refused" in record.getMessage()
 
 
-def test_without_a_secret_the_door_asks_for_a_token_only(bridge: Bridge) -> None:
+def test_without_a_secret_the_door_asks_for_a_token_only(
+    bridge: Bridge, opened: Opened
+) -> None:
     secrets = replace(bridge.config.secrets, voucherify=())
-    app = create_app(replace(bridge, config=replace(bridge.config, secrets=secrets)))
-    detail = json.loads(post(app.test_client(), REWARD).data)["detail"]
+    client = opened(replace(bridge, config=replace(bridge.config, secrets=secrets)))
+    detail = json.loads(post(client, REWARD).data)["detail"]
     assert detail.endswith("this door takes a known token in Api-Key")
 
 
