@@ -5,7 +5,6 @@ children are given what makes their parts, and make them after the fork.
 """
 
 import gc
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +28,6 @@ log = logs.get(__name__)
 #: Connections the kernel keeps while no process accepts them.
 BACKLOG = 1024
 MAX_PORT = 65_535
-#: How much receivers give way to a deliverer beside them (see `nice(2)`): under more
-#: webhooks than the machine can take, senders wait, and not what was stored already.
-GIVES_WAY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +84,7 @@ def serve(
         limits=Limits(max_body_bytes=config.receive.max_body_bytes),
         batched=parts.batched,
     )
-    niceness = GIVES_WAY if deliver else 0
-    children = [Child("receive", partial(_receive, receivers, listener, niceness))]
+    children = [Child("receive", partial(_receive, receivers, listener))]
     if deliver:
         children.append(Child("deliver", partial(_deliver, parts, listener)))
     log.info("server.listening", address=address_of(listener), deliver=deliver)
@@ -165,11 +160,8 @@ def _prepare(parts: Parts) -> int:
     return 0
 
 
-def _receive(
-    receivers: Callable[..., Receivers], listener: socket.socket, niceness: int
-) -> int:
+def _receive(receivers: Callable[..., Receivers], listener: socket.socket) -> int:
     """Live as gunicorn's arbiter."""
-    os.nice(niceness)
     receivers(fd=listener.detach()).run()  # gunicorn closes it
     return 0
 

@@ -167,19 +167,6 @@ def test_receiving_alone_has_no_delivering_process(
     assert set(running.children()) == {"receive"}
 
 
-@pytest.mark.parametrize(("options", "behind"), [((), 5), (("--no-deliver",), 0)])
-def test_receivers_give_way_to_a_deliverer_beside_them(
-    serve: Callable[..., Serve], options: tuple[str, ...], behind: int
-) -> None:
-    running = serve(*options)
-    running.webhook(running.program.connect(), 1)
-    usual = os.getpriority(os.PRIO_PROCESS, running.program.process.pid)
-    for role, process in running.children().items():
-        theirs = behind if role == "receive" else 0
-        for one in family(process):
-            assert os.getpriority(os.PRIO_PROCESS, one) == usual + theirs
-
-
 def test_a_locked_store_is_503_within_the_senders_patience(
     serve: Callable[..., Serve],
 ) -> None:
