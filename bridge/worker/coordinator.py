@@ -30,9 +30,12 @@ log = logs.get(__name__)
 PACE = 0.01
 #: Longest time without a round, in seconds: leases and gates are looked at.
 IDLE = 1.0
-#: How long a delivery is fresh after it became due, and how many are moved at a look.
+#: How long a delivery is fresh after it became due.
 FRESH = timedelta(seconds=5)
-MOVED = 500
+#: How many that are no longer fresh are moved at once, and seconds between two times:
+#: whoever receives waits meanwhile.
+MOVED = 50
+MOVING = 0.1
 #: After the stop, seconds until open calls are abandoned in doubt.
 DRAIN = 20.0
 #: After that, seconds in which the store is asked again to take what became of them.
@@ -79,6 +82,8 @@ class Coordinator:
         #: Monotonic time of the next look at leases.
         self._look_at = 0.0
         self._is_draining = False
+        #: Monotonic time at which what has waited may next be moved.
+        self._move_at = 0.0
         #: The store's clock when a round last looked.
         self._clock: datetime | None = None
 
@@ -156,8 +161,10 @@ class Coordinator:
                     # A worker that was held up may still have the answer: wait for it.
                     store.queue.expire_leases(tx, self._timeout)
                     self._mind_clock(tx)
-                    store.queue.make_way(tx, self._names, FRESH, MOVED)
                     self._presence.keep(tx)
+                if time.monotonic() >= self._move_at:
+                    store.queue.make_way(tx, self._names, FRESH, MOVED)
+                    self._move_at = time.monotonic() + MOVING
                 gates = store.gates.read(tx)
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
