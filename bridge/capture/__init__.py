@@ -5,8 +5,16 @@ received; `body_base64` where it is not UTF-8), `door` (`email/target`, or null)
 `received_at`. It is written on one line, so that captures put together are JSON Lines.
 """
 
-from bridge.capture.document import KEPT_HEADERS, dumps, kept_headers
+from bridge.capture.document import KEPT_HEADERS, LONGEST_HEADER, dumps
 from bridge.capture.finding import Found, find, read
 from bridge.capture.writing import write
 
-__all__ = ["KEPT_HEADERS", "Found", "dumps", "find", "kept_headers", "read", "write"]
+__all__ = [
+    "KEPT_HEADERS",
+    "LONGEST_HEADER",
+    "Found",
+    "dumps",
+    "find",
+    "read",
+    "write",
+]

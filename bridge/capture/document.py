@@ -18,7 +18,8 @@ KEPT_HEADERS = frozenset(
         "x-voucherify-signature",
     }
 )
-_LONGEST_HEADER = 1000
+#: As much of a header as is kept, in characters.
+LONGEST_HEADER = 1000
 #: Distinguishes `null` from what is no JSON at all.
 _NO_JSON = object()
 
@@ -30,7 +31,7 @@ class NoWebhookError(CaptureError):
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Choose the headers that may be stored, with their names in lower case."""
     return {
-        name.lower(): value[:_LONGEST_HEADER]
+        name.lower(): value[:LONGEST_HEADER]
         for name, value in headers.items()
         if name.lower() in KEPT_HEADERS
     }

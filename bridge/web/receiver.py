@@ -10,14 +10,14 @@ from flask import Blueprint, Response, g, request
 
 from bridge import log as logs
 from bridge import metrics
-from bridge.capture import KEPT_HEADERS, kept_headers
+from bridge.capture import KEPT_HEADERS, LONGEST_HEADER
 from bridge.config import Config
 from bridge.errors import StoreUnavailable
 from bridge.intake import STORE_TIMEOUT, Intake, Pending
 from bridge.model import ENDPOINTS, Capture
-from bridge.server.exchange import WHOLE_AT
 from bridge.web.answers import WEBHOOKS, Awaited, not_stored
 from bridge.web.proof import Proof
+from bridge.web.waiting import time_left
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -68,14 +68,14 @@ class Door:
         # As WSGI has them: Flask's view of the headers costs more than the proof.
         signature = environ.get("HTTP_X_VOUCHERIFY_SIGNATURE")
         self.proof.demand(body, signature, environ.get("HTTP_API_KEY"))
-        now = time.monotonic()
-        waited: float = now - environ.get(WHOLE_AT, now)
-        if waited >= STORE_TIMEOUT:
-            raise StoreUnavailable(f"the request waited {waited:.1f} s for a thread")
-        found = {name: environ[key] for name, key in _KEPT if key in environ}
-        capture = Capture(body=body, headers=kept_headers(found), door=self.name)
-        pending = self.intake.begin(capture, timeout=STORE_TIMEOUT - waited)
-        return Awaited(partial(_answer, pending, now - waited, request_id))
+        timeout = time_left(environ)
+        until = time.monotonic() + timeout
+        headers = {
+            name: environ[key][:LONGEST_HEADER] for name, key in _KEPT if key in environ
+        }
+        capture = Capture(body=body, headers=headers, door=self.name)
+        pending = self.intake.begin(capture, timeout=timeout)
+        return Awaited(partial(_answer, pending, until - STORE_TIMEOUT, request_id))
 
 
 def doors(config: Config, intake: Intake) -> dict[str, Door]:

@@ -1,6 +1,5 @@
 """The door for Iterable's system webhooks: prove, keep, answer 202."""
 
-import time
 from binascii import Error, a2b_base64
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -11,9 +10,8 @@ from flask import Blueprint, Response, g, request
 from bridge.config import Config
 from bridge.confirm import Confirm, Told
 from bridge.errors import SignatureError, StoreUnavailable
-from bridge.intake import STORE_TIMEOUT
-from bridge.server.exchange import WHOLE_AT
 from bridge.web.answers import Awaited, as_json, not_stored
+from bridge.web.waiting import time_left
 
 #: A report repeats the fields of one message, about 12,000 characters.
 MAX_BODY_BYTES = 256 * 1024
@@ -30,11 +28,8 @@ def door(config: Config, confirm: Confirm) -> Blueprint:
         headers = request.headers
         demand(secrets, headers.get("Authorization"), headers.get("X-Bridge-Secret"))
         request.max_content_length = min(MAX_BODY_BYTES, config.receive.max_body_bytes)
-        now = time.monotonic()
-        waited: float = now - request.environ.get(WHOLE_AT, now)
-        if waited >= STORE_TIMEOUT:
-            raise StoreUnavailable(f"the request waited {waited:.1f} s for a thread")
-        finish = confirm.begin(request.get_data(), STORE_TIMEOUT - waited)
+        timeout = time_left(request.environ)
+        finish = confirm.begin(request.get_data(), timeout)
         return Awaited(partial(_answer, finish, g.request_id))
 
     return blueprint

@@ -152,16 +152,14 @@ class Coordinator:
         results, probed, checked = _sorted(self._back)
         store = self._store
         try:
+            self._doubting.refresh()
             with store.write() as tx:
                 told = self._settle(tx, results)
                 self._keeper.take_answers(tx, probed)
                 self._doubting.take(tx, checked)
                 is_due = time.monotonic() >= self._look_at
                 if is_due:
-                    # A worker that was held up may still have the answer: wait for it.
-                    store.queue.expire_leases(tx, self._timeout)
-                    self._mind_clock(tx)
-                    self._presence.keep(tx)
+                    self._tend(tx)
                 if time.monotonic() >= self._move_at:
                     store.queue.make_way(tx, self._names, FRESH, MOVED)
                     self._move_at = time.monotonic() + MOVING
@@ -175,7 +173,7 @@ class Coordinator:
             return self._complain(error)
         self._is_store_down = False
         if is_due:
-            self._look_at = time.monotonic() + IDLE
+            self._look_at, self._clock = time.monotonic() + IDLE, tx.now
         self._back = []
         self._let_go(results, told)
         self._doubting.count(len(checks) - len(checked))
@@ -211,11 +209,14 @@ class Coordinator:
         restraint.doubted = self._doubting.doubted
         self._narrowing.see(gates)
 
-    def _mind_clock(self, tx: Tx) -> None:
-        """Put right what waits for a time named before the clock was set back."""
+    def _tend(self, tx: Tx) -> None:
+        """Look at leases and the clock; say that this worker is there."""
+        # A worker that was held up may still have the answer: wait for it.
+        self._store.queue.expire_leases(tx, self._timeout)
+        # What waits may wait for a time named before the clock was set back.
         if self._clock is not None and tx.now < self._clock:
             self._store.queue.pull_in(tx, self._names)
-        self._clock = tx.now
+        self._presence.keep(tx)
 
     def _plan(
         self, tx: Tx, gates: Mapping[str, Gate], room: int
@@ -223,7 +224,6 @@ class Coordinator:
         checks: list[Check] = []
         if time.monotonic() >= self._doubting.look_at:
             checks = self._doubting.decide(tx, gates)
-        self._doubting.refresh(tx)
         tasks = self._claiming.claim(tx, gates, room)
         return self._keeper.due(tx, gates), checks, tasks
 

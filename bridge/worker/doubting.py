@@ -89,15 +89,21 @@ class Doubting:
         )
         return checks
 
-    def refresh(self, tx: Tx) -> None:
+    def refresh(self) -> None:
         """Read whom doubts are about, where what was read is no longer fresh.
 
-        A check waits longer than that: by then nothing like it is sent any more.
+        A check waits longer than that: by then nothing like it is sent any more. It is
+        not part of a round: thousands take a while, and webhooks would wait for it.
+
+        Raises:
+            StoreUnavailable: They cannot be read.
         """
         if time.monotonic() < self._read_at + FRESH:
             return
         found: dict[str, set[int | None]] = defaultdict(set)
-        for one in self._store.queue.doubted(tx, NEIGHBOURS):
+        with self._store.read() as tx:
+            doubted = self._store.queue.doubted(tx, NEIGHBOURS)
+        for one in doubted:
             target = target_of(one.payload)
             if target is not None:
                 found[target.person.name].add(target.campaign_id)

@@ -20,6 +20,7 @@ from bridge.sandbox import Sandbox
 from bridge.store import Doubt, Store, new_id, open_store
 from bridge.store.schema import attempts, deliveries
 from bridge.verification import Checked, Verifier
+from bridge.worker.doubting import Doubting
 from tests.postgres import Postgres
 
 pytestmark = pytest.mark.integration
@@ -374,3 +375,13 @@ def test_a_clock_that_is_not_iterables_finds_it_all_the_same(
     time.ahead = timedelta(hours=hours)
     bench.send(UNKNOWN, taken=True)
     assert causes(check()) == {Cause.CHECK_FOUND}
+
+
+def test_nobody_who_writes_waits_while_it_is_read_whom_doubts_are_about(
+    bench: Bench, config: Config
+) -> None:
+    bench.send(UNKNOWN, taken=False)
+    doubting = Doubting(config, bench.store, threads=4)
+    with bench.store.write():
+        doubting.refresh()
+    assert doubting.doubted == {"user-1": frozenset({1})}
