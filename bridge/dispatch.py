@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+from typing import NamedTuple
 
 from bridge import identity, retry, voucherify
 from bridge.config import Config
 from bridge.errors import RecipientError, RenderError
+from bridge.http import Begun
 from bridge.iterable import Client
 from bridge.model import (
     Attempt,
@@ -42,6 +44,22 @@ class Result:
     probes: str | None = None
     #: Keys that Iterable does not know, left out of the payload.
     dropped: int = 0
+
+
+class _Started(NamedTuple):
+    """When an attempt started, on both clocks."""
+
+    at: datetime
+    monotonic: float
+
+
+class Sending(NamedTuple):
+    """A send that is begun."""
+
+    claim: Claim
+    payload: Payload
+    call: Begun
+    started: _Started
 
 
 class Dispatch:
@@ -112,12 +130,34 @@ class Dispatch:
 
     def send(self, claim: Claim, payload: Payload) -> Result:
         """Post the payload once and settle by what came back."""
-        started_at, began = self._now(), time.monotonic()
+        started = _Started(self._now(), time.monotonic())
         outcome = self._client.send(claim.endpoint, payload.body)
-        duration = timedelta(seconds=time.monotonic() - began)
+        return self._settled(claim, payload, started, outcome)
+
+    def begin(self, claim: Claim, payload: Payload) -> Sending | None:
+        """Begin to post the payload, without waiting for anything.
+
+        Returns:
+            What `finish` takes; None where only `send` can post it.
+        """
+        started = _Started(self._now(), time.monotonic())
+        call = self._client.begin(claim.endpoint, payload.body)
+        return None if call is None else Sending(claim, payload, call, started)
+
+    def finish(self, sending: Sending) -> Result:
+        """Wait for the answer, and settle by it as `send` does."""
+        claim = sending.claim
+        outcome = self._client.finish(claim.endpoint, sending.call)
+        return self._settled(claim, sending.payload, sending.started, outcome)
+
+    def _settled(
+        self, claim: Claim, payload: Payload, started: _Started, outcome: Outcome
+    ) -> Result:
+        """Decide what follows an attempt that is just over."""
+        duration = timedelta(seconds=time.monotonic() - started.monotonic)
         attempt = Attempt(
             number=claim.number,
-            started_at=started_at,
+            started_at=started.at,
             duration=duration,
             outcome="unknown" if outcome.is_unknown else outcome.classification,
             status=outcome.status,
@@ -129,7 +169,7 @@ class Dispatch:
         decision = retry.decide(
             outcome,
             claim,
-            now=started_at + duration,
+            now=started.at + duration,
             limits=self._config.retry,
             rng=self._rng,
         )

@@ -1,7 +1,8 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,16 @@ def manifest() -> Iterator[dict[str, Any]]:
         entry = json.loads(line)
         if "file" in entry:
             yield entry
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait for a condition, not for a duration."""
+
+    def eventually(is_so: Callable[[], object], seconds: float = 60) -> None:
+        until = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < until, "it did not become so in time"
+            time.sleep(0.02)
+
+    return eventually

@@ -78,3 +78,35 @@ def answering(*answers: bytes) -> Script:
 def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+def always(answer: bytes) -> Script:
+    return answering(*[answer] * 100)
+
+
+def dripping(start: bytes, drop: bytes) -> Script:
+    """Answer a piece at a time, each soon enough for a timeout per read."""
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(start)
+        while True:
+            connection.sendall(drop)
+            wait_readable(connection, 0.02)
+
+    return script
+
+
+def wait_readable(connection: socket.socket, seconds: float) -> None:
+    """Wait for the other side to close, at most this long."""
+    connection.settimeout(seconds)
+    with suppress(TimeoutError):
+        if not connection.recv(1):
+            raise ConnectionError
+    connection.settimeout(20)

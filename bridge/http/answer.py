@@ -9,7 +9,7 @@ mix answers up. No sockets, no clock.
 import re
 from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead, LineTooLong, RemoteDisconnected
-from io import BufferedReader
+from io import BufferedIOBase
 
 #: The most that is read of one line, and of lines in one header; as in `http.client`.
 MAX_LINE, MAX_LINES = 65536, 100
@@ -38,7 +38,7 @@ class Answer:
         return self.body[:amount]
 
 
-def read(stream: BufferedReader, method: str, room: int) -> Answer:
+def read(stream: BufferedIOBase, method: str, room: int) -> Answer:
     """Read the answer to a request.
 
     Args:
@@ -70,7 +70,7 @@ def read(stream: BufferedReader, method: str, room: int) -> Answer:
     )
 
 
-def _status(stream: BufferedReader) -> tuple[int, int]:
+def _status(stream: BufferedIOBase) -> tuple[int, int]:
     """Read the status line; the first number is 0 for HTTP/1.0, 1 for HTTP/1.1."""
     match = _STATUS.match(_line(stream))
     if match is None:
@@ -78,7 +78,7 @@ def _status(stream: BufferedReader) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _line(stream: BufferedReader) -> bytes:
+def _line(stream: BufferedIOBase) -> bytes:
     line = stream.readline(MAX_LINE)
     if line.endswith(b"\n"):
         return line
@@ -87,7 +87,7 @@ def _line(stream: BufferedReader) -> bytes:
     raise LineTooLong("line") if len(line) == MAX_LINE else IncompleteRead(line)
 
 
-def _headers(stream: BufferedReader) -> dict[str, str]:
+def _headers(stream: BufferedIOBase) -> dict[str, str]:
     """Read up to the blank line."""
     headers: dict[str, str] = {}
     name = ""
@@ -110,7 +110,7 @@ def _headers(stream: BufferedReader) -> dict[str, str]:
 
 
 def _body(
-    stream: BufferedReader, headers: dict[str, str], room: int
+    stream: BufferedIOBase, headers: dict[str, str], room: int
 ) -> tuple[bytes, bool]:
     """Read the body.
 
@@ -130,7 +130,7 @@ def _body(
     return stream.read(room), False
 
 
-def _chunks(stream: BufferedReader, room: int) -> tuple[bytes, bool]:
+def _chunks(stream: BufferedIOBase, room: int) -> tuple[bytes, bool]:
     chunks: list[bytes] = []
     while room:
         match = _CHUNK.match(_line(stream))
@@ -147,7 +147,7 @@ def _chunks(stream: BufferedReader, room: int) -> tuple[bytes, bool]:
     return b"".join(chunks), False
 
 
-def _exactly(stream: BufferedReader, size: int) -> bytes:
+def _exactly(stream: BufferedIOBase, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise IncompleteRead(data)

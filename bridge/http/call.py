@@ -3,7 +3,8 @@
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import formatdate
@@ -17,7 +18,9 @@ from urllib3.response import BaseHTTPResponse
 
 from bridge.errors import NoAnswerError, NotSentError
 from bridge.http.answer import Answer
-from bridge.http.connection import FAILURES, Pool, SecurePool, current, reason
+from bridge.http.begun import Begun
+from bridge.http.connection import FAILURES, Pool, SecurePool, reason
+from bridge.http.limits import Limits, current
 
 MEBIBYTE = 1024 * 1024
 CONNECT_TIMEOUT = timedelta(seconds=5)
@@ -83,35 +86,63 @@ class Http:
             NotSentError: Nothing was written.
             NoAnswerError: Something was written, and no whole answer came in time.
         """
-        current.deadline = time.monotonic() + self._seconds
-        current.max_idle = self._max_idle
-        current.room = self._max_reply_bytes + 1
-        try:
+        current.keep_to(self._limits())
+        with _translated():
             response = self._adapter.send(request, stream=True, timeout=self._timeouts)
-            return self._reply(response)
-        except requests.exceptions.InvalidURL as error:
-            raise NotSentError("the URL is not usable") from error
-        except (requests.RequestException, *FAILURES) as error:
-            raise NoAnswerError(reason(error)) from error
+            return self._reply(response.raw)
+
+    def begin(self, request: requests.PreparedRequest) -> Begun | None:
+        """Begin a call without waiting for anything.
+
+        Returns:
+            The call, for `finish`. None where that needs waiting, for a connection at
+            the least; nothing was written then.
+        """
+        current.keep_to(self._limits())
+        return self._adapter.begin(request)
+
+    def finish(self, begun: Begun) -> Reply:
+        """Wait for the rest of a call.
+
+        Raises:
+            NotSentError: Nothing was written.
+            NoAnswerError: Something was written, and no whole answer came in time.
+        """
+        with _translated():
+            return self._reply(begun.take())
 
     def close(self) -> None:
         """Close the idle connections."""
         self._adapter.close()
 
-    def _reply(self, response: requests.Response) -> Reply:
+    def _limits(self) -> Limits:
+        deadline = time.monotonic() + self._seconds
+        return Limits(deadline, self._max_idle, self._max_reply_bytes + 1)
+
+    def _reply(self, raw: Answer | BaseHTTPResponse) -> Reply:
         """Take the body up to the limit."""
         limit = self._max_reply_bytes
-        raw: Answer | BaseHTTPResponse = response.raw
         body = raw.read(limit + 1, decode_content=False)
         headers = {name.lower(): value for name, value in raw.headers.items()}
         if "retry-after" in headers and "date" not in headers:
             headers["date"] = formatdate(usegmt=True)
         return Reply(
-            status=response.status_code,
+            status=raw.status,
             headers=headers,
             body=body[:limit],
             is_truncated=len(body) > limit,
         )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the errors of requests, urllib3 and sockets into our two."""
+    try:
+        yield
+    except requests.exceptions.InvalidURL as error:
+        raise NotSentError("the URL is not usable") from error
+    except (requests.RequestException, *FAILURES) as error:
+        raise NoAnswerError(reason(error)) from error
 
 
 def prepare(
@@ -187,6 +218,14 @@ class _Adapter(HTTPAdapter):
             pool = super().get_connection_with_tls_context(request, *args, **kwargs)
             self._pools[origin] = pool
         return pool
+
+    def begin(self, request: requests.PreparedRequest) -> Begun | None:
+        """Begin a call over a kept connection; None where none is ready."""
+        pool: Any = self.get_connection_with_tls_context(request, verify=True)
+        begun: Begun | None = pool.begin(
+            request.method, request.path_url, request.headers, request.body
+        )
+        return begun
 
     def cert_verify(self, *_: Any) -> None:
         """Leave trust to the context."""

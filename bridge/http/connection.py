@@ -10,7 +10,6 @@ import io
 import math
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any, cast
@@ -23,6 +22,8 @@ from urllib3.util.connection import create_connection
 
 from bridge.errors import NoAnswerError, NotSentError
 from bridge.http.answer import Answer, read
+from bridge.http.begun import Begun
+from bridge.http.limits import NOT_NOW, current
 
 #: What urllib3, http.client and sockets raise when a call fails.
 FAILURES = (HTTPError, OSError, http.client.HTTPException)
@@ -41,38 +42,17 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-class Call(threading.local):
-    """What the call of the current thread may still take.
+class _Incoming(io.RawIOBase):
+    """A socket's incoming bytes; each wait is cut to what the call has left.
 
-    A call keeps to its thread, and urllib3 has no way to hand this to a connection.
+    Args:
+        sock: Where they come from.
+        came: Those that were taken from it already.
     """
 
-    deadline: float = math.inf
-    max_idle: float = math.inf
-    #: The most that is read of an answer's body, in bytes.
-    room: int = 0
-
-    def left(self) -> float:
-        """Return the seconds left.
-
-        Raises:
-            TimeoutError: None are.
-        """
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("deadline passed")
-        return left
-
-
-#: The call of the current thread.
-current = Call()
-
-
-class _Incoming(io.RawIOBase):
-    """A socket's incoming bytes; each wait is cut to what the call has left."""
-
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, came: bytes) -> None:
         self._sock = sock
+        self._came = came
         #: True once no more shall be taken from the socket.
         self.is_over = False
 
@@ -82,11 +62,15 @@ class _Incoming(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self.is_over:
             return 0
+        if self._came:
+            size = min(len(buffer), len(self._came))
+            buffer[:size], self._came = self._came[:size], self._came[size:]
+            return size
         self._sock.settimeout(current.left())
         return self._sock.recv_into(buffer)
 
 
-class _Connection(HTTPConnection):
+class PooledConnection(HTTPConnection):
     """A connection that keeps the call's deadline and knows what it has written.
 
     It writes and reads by itself, in one go: `http.client` takes a request to pieces
@@ -154,14 +138,45 @@ class _Connection(HTTPConnection):
             headers: Checked by `prepare`; all but `Host`.
             body: None for no body.
         """
-        data = self._head(method, path, headers)
-        if body is not None:
-            data += b"Content-Length: %d\r\n" % len(body)
-        data += b"\r\n" + (body or b"")
+        request = self._request(method, path, headers, body)
         if self.sock is None:
             self.connect()
-        is_written = self._write(data)
-        incoming = _Incoming(self.sock)
+        self._used_at = time.monotonic()
+        return self.end(method, request, 0, b"")
+
+    def begin(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[memoryview, int]:
+        """Write as much of a request as can be without waiting, once connected.
+
+        Returns:
+            The request, and how many bytes of it are written.
+
+        Raises:
+            OSError: None are.
+        """
+        request = self._request(method, path, headers, body)
+        self._used_at = time.monotonic()
+        if self.sock.gettimeout() != 0:
+            self.sock.settimeout(0)
+        try:
+            return request, self.sock.send(request)
+        except NOT_NOW:
+            return request, 0
+
+    def end(
+        self, method: str, request: memoryview, written: int, came: bytes
+    ) -> Answer:
+        """Write the rest of a request and read the answer.
+
+        Args:
+            method: The request's.
+            request: All of it.
+            written: How much of that is written.
+            came: How much of the answer is read.
+        """
+        is_written = self._write(request, written)
+        incoming = _Incoming(self.sock, came)
         stream: io.BufferedReader = io.BufferedReader(incoming)
         answer = read(stream, method, current.room)
         incoming.is_over = True
@@ -169,6 +184,14 @@ class _Connection(HTTPConnection):
         if not (is_written and answer.is_reusable) or stream.peek(1):
             self.close()
         return answer
+
+    def _request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> memoryview:
+        data = self._head(method, path, headers)
+        if body is not None:
+            data += b"Content-Length: %d\r\n" % len(body)
+        return memoryview(data + b"\r\n" + (body or b""))
 
     def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         """Write the head, but for its end; nearly always it is the last one again."""
@@ -181,14 +204,12 @@ class _Connection(HTTPConnection):
         self._last_head, self._last_headers = ((method, path), head), headers
         return head
 
-    def _write(self, data: bytes) -> bool:
-        """Write; False where the other side stopped listening before the end."""
-        view, written = memoryview(data), 0
-        self._used_at = time.monotonic()
+    def _write(self, request: memoryview, written: int) -> bool:
+        """Write the rest; False where the other side stopped listening meanwhile."""
         try:
-            while written < len(data):
+            while written < len(request):
                 self.sock.settimeout(current.left())
-                written += self.sock.send(view[written:])
+                written += self.sock.send(request[written:])
         except OSError as error:
             if not written:
                 raise NotSentError(reason(error)) from error
@@ -199,14 +220,14 @@ class _Connection(HTTPConnection):
         return True
 
 
-class _SecureConnection(_Connection, HTTPSConnection):
+class _SecureConnection(PooledConnection, HTTPSConnection):
     """The same over TLS."""
 
 
 class Pool(HTTPConnectionPool):
     """Kept connections to one host."""
 
-    ConnectionCls = _Connection
+    ConnectionCls = PooledConnection
 
     def urlopen(  # type: ignore[override] # what `HTTPAdapter` calls it with, no more
         self,
@@ -227,7 +248,7 @@ class Pool(HTTPConnectionPool):
             headers: All but `Host`.
             timeout: For connecting; the rest has `current`.
         """
-        connection = cast(_Connection, self._get_conn())
+        connection = cast(PooledConnection, self._get_conn())
         connection.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
         try:
             answer = connection.exchange(method, url, headers, body)
@@ -236,6 +257,32 @@ class Pool(HTTPConnectionPool):
             raise
         self._put_conn(connection)
         return answer
+
+    def begin(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Begun | None:
+        """Begin a call without waiting.
+
+        Returns:
+            The call; None where no kept connection is ready, and nothing was written.
+        """
+        if self.pool is None or self.pool.empty():
+            return None
+        connection = cast(PooledConnection, self._get_conn())
+        if connection.sock is None:
+            self._put_conn(connection)
+            return None
+        try:
+            request, written = connection.begin(method, path, headers, body)
+        except OSError:
+            # The other side ended it just now.
+            connection.close()
+            return None
+        return Begun(self, connection, method, request, written)
+
+    def put_back(self, connection: PooledConnection) -> None:
+        """Keep a connection for another call."""
+        self._put_conn(connection)
 
 
 class SecurePool(Pool, HTTPSConnectionPool):

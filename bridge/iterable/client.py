@@ -1,11 +1,12 @@
 """The calls to Iterable: one send, and the cheap questions about key and campaign."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from bridge.errors import ConfigError, Problem, TransportError
-from bridge.http import Http, prepare, with_body
+from bridge.http import Begun, Http, Reply, prepare, with_body
 from bridge.iterable.answer import read
 from bridge.iterable.classification import classify
 from bridge.iterable.readback import PATH, SentMessages, question, sent_messages
@@ -57,12 +58,23 @@ class Client:
             body: JSON in UTF-8.
         """
         request = with_body(self._sends[endpoint], body)
-        path = f"POST /api/{endpoint}"
-        try:
-            reply = self._http.call(request)
-        except TransportError as error:
-            return classify(path, None, error)
-        return classify(path, reply, None)
+        return _classified(endpoint, partial(self._http.call, request))
+
+    def begin(self, endpoint: str, body: bytes) -> Begun | None:
+        """Begin to post a payload, without waiting for anything.
+
+        Args:
+            endpoint: As for `send`.
+            body: Likewise.
+
+        Returns:
+            The call, for `finish`; None where only `send` can make it.
+        """
+        return self._http.begin(with_body(self._sends[endpoint], body))
+
+    def finish(self, endpoint: str, begun: Begun) -> Outcome:
+        """Wait for what becomes of a call that was begun."""
+        return _classified(endpoint, partial(self._http.finish, begun))
 
     def probe(self, campaign_id: int | None) -> Outcome:
         """Ask whether the key is good, and a campaign fit to send where one is named.
@@ -130,6 +142,15 @@ class Client:
             ), {}
         document = read(reply).document
         return outcome, document if isinstance(document, dict) else {}
+
+
+def _classified(endpoint: str, wait: Callable[[], Reply]) -> Outcome:
+    path = f"POST /api/{endpoint}"
+    try:
+        reply = wait()
+    except TransportError as error:
+        return classify(path, None, error)
+    return classify(path, reply, None)
 
 
 def _problem(campaign: Mapping[str, Json]) -> str | None:

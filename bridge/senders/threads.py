@@ -1,35 +1,33 @@
-"""A fixed number of threads: tasks in, results out."""
+"""A fixed number of threads: tasks in, results out.
+
+One of them leads: it begins sends over connections that are ready, and awaits the
+answers to all of them. What may have to wait by itself (for a slot, a connection, an
+answer in pieces, a question) it does when another has taken the lead.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
-from typing import TypeVar
+from typing import TypeAlias
 
-from bridge import log as logs
-from bridge.dispatch import Dispatch, Result, abandoned, failed, unsent
+from bridge.dispatch import Dispatch, Result, Sending
 from bridge.gatekeeper import Probe, Probed
+from bridge.http import Progress
 from bridge.model import Claim
 from bridge.rendering import Payload
-from bridge.senders.lateness import Lateness
-from bridge.senders.restraint import Restraint
+from bridge.senders.open_sends import OpenSends
 from bridge.senders.returns import Returns
+from bridge.senders.steps import Steps
 from bridge.senders.tasks import Task
 from bridge.verification import Check, Checked, Verifier
 
-T = TypeVar("T")
-
-log = logs.get(__name__)
-
-#: Wait before a delivery over which the program stumbled is tried again.
-AFTER_BUG = timedelta(minutes=1)
-#: Before a delivery is looked at again that waits for a doubt about another.
-NEIGHBOUR = timedelta(seconds=1)
-#: Wait before a check is made again over which the program stumbled.
-AFTER_CHECK = timedelta(minutes=1)
+#: Something that may have to wait, for a slot or for the other side.
+Job: TypeAlias = Callable[[], None]
+#: What a task comes to.
+Back: TypeAlias = Result | Probed | Checked
 
 
 class Senders:
@@ -45,22 +43,23 @@ class Senders:
     def __init__(
         self, dispatch: Dispatch, threads: int, stop: Event, verifier: Verifier
     ) -> None:
-        self._dispatch = dispatch
-        self._verifier = verifier
-        self._stop = stop
+        self._steps = Steps(dispatch, verifier, stop)
         self._tasks: SimpleQueue[Task | Probe | Check] = SimpleQueue()
         self._results = Returns()
-        #: Held while a payload is made: the threads would only fight for the
-        #: interpreter, and each hand-over costs as much as a part of the work.
+        #: Held by the thread that begins sends and awaits the answers to all of them.
+        #: Each waiting for its own, the threads would only fight for the interpreter,
+        #: and that costs more than the work.
         self._turn = Lock()
-        #: Payloads of open calls by delivery id, for those to be abandoned.
-        self._open: dict[str, bytes] = {}
-        self._lateness = Lateness()
+        self._sends = OpenSends()
+        self._most = threads
+        #: Threads that do what may have to wait.
+        self._away = 0
+        self._counting = Lock()
         #: Who must not send just now; renewed by the coordinator every round.
-        self.restraint = Restraint()
+        self.restraint = self._steps.restraint
         self._threads = [
             Thread(target=self._serve, name=f"sender-{number}", daemon=True)
-            for number in range(threads)
+            for number in range(threads + 1)
         ]
         for thread in self._threads:
             thread.start()
@@ -73,6 +72,7 @@ class Senders:
     def submit(self, task: Task | Probe | Check) -> None:
         """Queue a claim, a probe or a check behind those that are there."""
         self._tasks.put(task)
+        self._sends.wake()
 
     def results(
         self, timeout: float, least: int = 1
@@ -87,89 +87,86 @@ class Senders:
 
     def abandon(self, claim: Claim) -> Result:
         """Settle a claim whose thread will not come back in time."""
-        payload = self._open.get(claim.delivery_id)
-        if payload is None:
-            return unsent(claim)
-        reason = "the bridge stopped while the call was open"
-        return abandoned(claim, payload=payload, reason=reason)
+        return self._steps.abandon(claim)
 
     def _serve(self) -> None:
         while True:
             with self._turn:
-                task = self._tasks.get()
-                ready = self._guarded(task, partial(self._prepare, task))
-            if isinstance(task, Probe):
-                result = self._guarded(task, partial(self._ask, task))
-            elif isinstance(task, Check):
-                result = self._guarded(task, partial(self._check, task))
-            elif isinstance(ready, Payload):
-                result = self._guarded(task, partial(self._send, task, ready))
-            else:
-                result = ready
-            if isinstance(result, Result) and isinstance(task, Task) and task.probes:
-                result = replace(result, probes=task.probes)
-            if result is not None:
-                self._results.put(result)
+                job = self._lead()
+            try:
+                job()
+            finally:
+                with self._counting:
+                    self._away -= 1
+                self._sends.wake()
 
-    def _guarded(
-        self, task: Task | Probe | Check, step: Callable[[], T]
-    ) -> T | Result | Checked | None:
-        """Take a step; a bug costs one delivery's time, not the queue."""
-        try:
-            return step()
-        # The one place that catches everything.
-        except Exception as error:
-            if isinstance(task, Probe):
-                log.exception("probe.failed", gate=task.gate)
+    def _lead(self) -> Job:
+        """Begin and end sends until there is something to do that may have to wait."""
+        while True:
+            job = self._begin_all() or self._end_all()
+            if job is not None:
+                with self._counting:
+                    self._away += 1
+                return job
+
+    def _begin_all(self) -> Job | None:
+        """Begin what there is room for; return the first that may have to wait."""
+        # One more thread than calls: somebody is always free to lead.
+        while len(self._sends) + self._away < self._most:
+            try:
+                task = self._tasks.get(block=False)
+            except Empty:
                 return None
-            if isinstance(task, Check):
-                log.exception("check.failed", delivery_id=task.doubt.delivery_id)
-                return Checked(doubt=task.doubt, delay=AFTER_CHECK)
-            log.exception("delivery.failed", delivery_id=task.claim.delivery_id)
-            return self._stumbled(task.claim, error)
+            job = self._begin(task)
+            if job is not None:
+                return job
+        return None
 
-    def _prepare(self, task: Task | Probe | Check) -> Payload | Result | None:
-        if not isinstance(task, Task):
+    def _begin(self, task: Task | Probe | Check) -> Job | None:
+        if isinstance(task, Probe):
+            return partial(self._do, task, partial(self._steps.ask, task))
+        if isinstance(task, Check):
+            return partial(self._do, task, partial(self._steps.check, task))
+        ready = self._steps.guarded(task, partial(self._steps.prepare, task))
+        if not isinstance(ready, Payload):
+            self._hand_in(task, ready)
             return None
-        payload = self._dispatch.prepare(task.claim)
-        if isinstance(payload, Payload) and self.restraint.doubts(payload):
-            reason = "waits: another message to this person is in doubt"
-            return unsent(task.claim, delay=NEIGHBOUR, reason=reason)
-        return payload
+        if task.slot <= time.monotonic():
+            begun = self._steps.guarded(task, partial(self._steps.start, task, ready))
+            if isinstance(begun, Sending):
+                return self._await(task, begun)
+            if begun is not None:
+                self._hand_in(task, begun)
+                return None
+        return partial(self._do, task, partial(self._steps.send, task, ready))
 
-    def _check(self, check: Check) -> Checked:
-        if self._stop.wait(max(0.0, check.slot - time.monotonic())):
-            return Checked(doubt=check.doubt)
-        return self._verifier.check(check.doubt)
+    def _await(self, task: Task, sending: Sending) -> Job | None:
+        if not sending.call.is_written:
+            return partial(self._do, task, partial(self._steps.finish, sending))
+        self._sends.add(task, sending)
+        return None
 
-    def _ask(self, probe: Probe) -> Probed:
-        outcome = self._dispatch.probe(probe.campaign_id)
-        return Probed(gate=probe.gate, outcome=outcome)
+    def _end_all(self) -> Job | None:
+        """End what is over; return the first of which only waiting can tell."""
+        for one in self._sends.wait():
+            progress = self._steps.guarded(one.task, one.sending.call.look)
+            if progress is Progress.WAITING:
+                continue
+            self._sends.remove(one)
+            if isinstance(progress, Result):
+                self._hand_in(one.task, progress)
+                continue
+            finish = partial(self._steps.finish, one.sending)
+            if progress is Progress.ODD:
+                return partial(self._do, one.task, finish)
+            self._do(one.task, finish)
+        return None
 
-    def _may_start(self, task: Task) -> bool:
-        wait = task.slot - time.monotonic()
-        if wait > 0:
-            self._stop.wait(wait)
-        now = time.monotonic()
-        if self._stop.is_set() or now > task.latest:
-            return False
-        if task.is_punctual and self._lateness.is_late(task.slot, now):
-            return False
-        return self.restraint.allows(task)
+    def _do(self, task: Task | Probe | Check, step: Callable[[], Back]) -> None:
+        self._hand_in(task, self._steps.guarded(task, step))
 
-    def _send(self, task: Task, payload: Payload) -> Result:
-        if not self._may_start(task):
-            return unsent(task.claim)
-        delivery_id = task.claim.delivery_id
-        self._open[delivery_id] = payload.body
-        result = self._dispatch.send(task.claim, payload)
-        self.restraint.note(result, payload)
-        del self._open[delivery_id]
-        return result
-
-    def _stumbled(self, claim: Claim, error: Exception) -> Result:
-        payload = self._open.pop(claim.delivery_id, None)
-        if payload is None:
-            return failed(claim, error, delay=AFTER_BUG)
-        reason = f"the bridge failed while sending it: {type(error).__name__}"
-        return abandoned(claim, payload=payload, reason=reason)
+    def _hand_in(self, task: Task | Probe | Check, result: Back | None) -> None:
+        if isinstance(result, Result) and isinstance(task, Task) and task.probes:
+            result = replace(result, probes=task.probes)
+        if result is not None:
+            self._results.put(result)

@@ -17,7 +17,8 @@ import os, queue, threading
 class Queue(queue.SimpleQueue):
     def get(self, *arguments, path={path!r}, **options):
         item = super().get(*arguments, **options)
-        if threading.current_thread().name == "sender-0" and os.path.exists(path):
+        name = threading.current_thread().name
+        if name.startswith("sender-") and os.path.exists(path):
             os.unlink(path)
             raise SystemExit
         return item

@@ -3,7 +3,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -63,19 +62,6 @@ def small(start: Start) -> Callable[..., Program]:
         )
 
     return small
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Wait for a condition, not for a duration."""
-
-    def eventually(is_so: Callable[[], object], seconds: float = 60) -> None:
-        until = time.monotonic() + seconds
-        while not is_so():
-            assert time.monotonic() < until, "it did not become so in time"
-            time.sleep(0.02)
-
-    return eventually
 
 
 class Clock:

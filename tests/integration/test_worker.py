@@ -46,6 +46,9 @@ class Attempts:
         self.before_prepare(claim)
         return PAYLOAD
 
+    def begin(self, claim: Claim, payload: Payload) -> None:
+        """Leave every send to those that may wait."""
+
     def send(self, claim: Claim, payload: Payload) -> Result:
         self.before_send(claim)
         self.sent.append(claim.delivery_id)

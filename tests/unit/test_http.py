@@ -1,13 +1,9 @@
 """The bounded call, against real sockets: nothing of the network is pretended."""
 
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,66 +12,24 @@ import pytest
 
 from bridge.errors import NoAnswerError, NotSentError
 from bridge.http import Http, Reply, prepare, with_body
-from tests.servers import Script, Server, answering, read_request, reset
+from tests.servers import (
+    CHUNKED,
+    ENDLESS,
+    HEAD,
+    OK,
+    Script,
+    Server,
+    always,
+    answering,
+    dripping,
+    read_request,
+    reset,
+    wait_readable,
+)
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 KEY = "key-0123456789"
 
 Http_ = Callable[..., Http]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Script], Server]]:
-    servers: list[Server] = []
-
-    def start(script: Script) -> Server:
-        servers.append(Server(script))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-@pytest.fixture
-def http(serve: Callable[[Script], Server]) -> Iterator[Http_]:
-    del serve  # servers stop when the connections to them are closed, not before
-    with ExitStack() as stack:
-
-        def make(timeout: float = 20, **options: Any) -> Http:
-            made = Http(timedelta(seconds=timeout), **options)
-            stack.callback(made.close)
-            return made
-
-        yield make
-
-
-def always(answer: bytes) -> Script:
-    return answering(*[answer] * 100)
-
-
-def dripping(start: bytes, drop: bytes) -> Script:
-    """Answer a piece at a time, each soon enough for a timeout per read."""
-
-    def script(connection: socket.socket) -> None:
-        read_request(connection)
-        connection.sendall(start)
-        while True:
-            connection.sendall(drop)
-            wait_readable(connection, 0.02)
-
-    return script
-
-
-def wait_readable(connection: socket.socket, seconds: float) -> None:
-    """Wait for the other side to close, at most this long."""
-    connection.settimeout(seconds)
-    with suppress(TimeoutError):
-        if not connection.recv(1):
-            raise ConnectionError
-    connection.settimeout(20)
 
 
 def post(http: Http, url: str, body: bytes = b'{"campaignId": 1}') -> Reply:
@@ -206,9 +160,6 @@ def test_a_redirect_is_an_answer_and_is_not_followed(
     )
     assert post(http(), server.url).status == 303
     assert (server.connections, other.connections) == (1, 0)
-
-
-HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize(
@@ -474,37 +425,6 @@ def test_a_handshake_that_fails_is_not_sent(
     with pytest.raises(NotSentError, match=reason):
         post(client, f"https://127.0.0.1:{server.port}/")
     assert time.monotonic() - began < 3
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("certificate")
-    made, key = folder / "cert.pem", folder / "key.pem"
-    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-out", str(made), "-keyout", str(key)]
-    command = [openssl, *options.split(), *subject, *files]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return made, key
-
-
-@pytest.fixture
-def over_tls(certificate: tuple[Path, Path]) -> Callable[[Script], Script]:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
-
-    def wrap(script: Script) -> Script:
-        def wrapped(connection: socket.socket) -> None:
-            with context.wrap_socket(connection, server_side=True) as secure:
-                script(secure)
-
-        return wrapped
-
-    return wrap
 
 
 def test_a_tls_connection_is_used_again(

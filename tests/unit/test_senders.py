@@ -24,6 +24,9 @@ class Attempts:
         del claim
         return Payload(body=b"{}", names_campaign=False, dropped=0)
 
+    def begin(self, claim: Claim, payload: Payload) -> None:
+        """Leave every send to those that may wait."""
+
     def send(self, claim: Claim, payload: Payload) -> Result:
         del payload
         self.sent.append(time.monotonic())
