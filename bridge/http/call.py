@@ -221,7 +221,10 @@ class _Adapter(HTTPAdapter):
 
     def begin(self, request: requests.PreparedRequest) -> Begun | None:
         """Begin a call over a kept connection; None where none is ready."""
-        pool: Any = self.get_connection_with_tls_context(request, verify=True)
+        try:
+            pool: Any = self.get_connection_with_tls_context(request, verify=True)
+        except requests.RequestException:
+            return None  # `send` says what is wrong
         begun: Begun | None = pool.begin(
             request.method, request.path_url, request.headers, request.body
         )

@@ -60,12 +60,12 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self.is_over:
-            return 0
         if self._came:
             size = min(len(buffer), len(self._came))
             buffer[:size], self._came = self._came[:size], self._came[size:]
             return size
+        if self.is_over:
+            return 0
         self._sock.settimeout(current.left())
         return self._sock.recv_into(buffer)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Event
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from bridge import log as logs
 from bridge.dispatch import Dispatch, Result, Sending, abandoned, failed, unsent
@@ -28,6 +28,10 @@ NEIGHBOUR = timedelta(seconds=1)
 AFTER_CHECK = timedelta(minutes=1)
 
 
+#: A claim: the delivery, and the token that nobody else has it by.
+_Key: TypeAlias = tuple[str, str]
+
+
 class Steps:
     """The steps from a task to its result.
 
@@ -41,15 +45,16 @@ class Steps:
         self._dispatch = dispatch
         self._verifier = verifier
         self._stop = stop
-        #: Payloads of open calls by delivery id, for those to be abandoned.
-        self._open: dict[str, bytes] = {}
+        #: Payloads of calls, from before they start until their result is handed in:
+        #: whatever is missing here was not sent, or is among the results.
+        self._open: dict[_Key, bytes] = {}
         self._lateness = Lateness()
         #: Who must not send just now.
         self.restraint = Restraint()
 
     def abandon(self, claim: Claim) -> Result:
         """Settle a claim whose thread will not come back in time."""
-        payload = self._open.get(claim.delivery_id)
+        payload = self._open.get(_key(claim))
         if payload is None:
             return unsent(claim)
         reason = "the bridge stopped while the call was open"
@@ -106,18 +111,17 @@ class Steps:
         """Wait for the slot, send, and wait for the answer."""
         if not self._may_start(task):
             return unsent(task.claim)
-        self._open[task.claim.delivery_id] = payload.body
+        self._open[_key(task.claim)] = payload.body
         return self._noted(self._dispatch.send(task.claim, payload), payload)
 
     def start(self, task: Task, payload: Payload) -> Sending | Result | None:
         """Begin to send at a slot that has come; None where that may have to wait."""
         if not self._may_start(task):
             return unsent(task.claim)
-        delivery_id = task.claim.delivery_id
-        self._open[delivery_id] = payload.body
+        self._open[_key(task.claim)] = payload.body
         sending = self._dispatch.begin(task.claim, payload)
         if sending is None:
-            del self._open[delivery_id]
+            self.forget(task.claim)
         return sending
 
     def finish(self, sending: Sending) -> Result:
@@ -126,12 +130,19 @@ class Steps:
 
     def _noted(self, result: Result, payload: Payload) -> Result:
         self.restraint.note(result, payload)
-        del self._open[result.claim.delivery_id]
         return result
 
+    def forget(self, claim: Claim) -> None:
+        """Take in that the result of a claim is handed in, or that it was not sent."""
+        self._open.pop(_key(claim), None)
+
     def _stumbled(self, claim: Claim, error: Exception) -> Result:
-        payload = self._open.pop(claim.delivery_id, None)
+        payload = self._open.get(_key(claim))
         if payload is None:
             return failed(claim, error, delay=AFTER_BUG)
         reason = f"the bridge failed while sending it: {type(error).__name__}"
         return abandoned(claim, payload=payload, reason=reason)
+
+
+def _key(claim: Claim) -> _Key:
+    return claim.delivery_id, claim.token

@@ -170,3 +170,5 @@ class Senders:
             result = replace(result, probes=task.probes)
         if result is not None:
             self._results.put(result)
+        if isinstance(task, Task):
+            self._steps.forget(task.claim)

@@ -81,7 +81,6 @@ class Coordinator:
         self._is_store_down = False
         #: Monotonic time of the next look at leases.
         self._look_at = 0.0
-        self._is_draining = False
         #: Monotonic time at which what has waited may next be moved.
         self._move_at = 0.0
         #: The store's clock when a round last looked.
@@ -103,10 +102,6 @@ class Coordinator:
         self._drain()
         if not self._senders.are_alive:
             raise ThreadDiedError("a thread that sends has died")
-
-    @property
-    def _is_ending(self) -> bool:
-        return self._is_draining or self._stop.is_set()
 
     def _begin(self) -> bool:
         """Hold what no route wants any more; have closed gates probed at once."""
@@ -167,7 +162,7 @@ class Coordinator:
                 room = self._most - len(self._inflight) + len(results)
                 # Who is about to stop starts nothing new.
                 probes, checks, tasks = (
-                    ([], [], []) if self._is_ending else self._plan(tx, gates, room)
+                    ([], [], []) if self._stop.is_set() else self._plan(tx, gates, room)
                 )
         except StoreUnavailable as error:
             return self._complain(error)
@@ -229,7 +224,8 @@ class Coordinator:
 
     def _drain(self) -> None:
         """Let open calls end, settle them, give the rest back."""
-        self._is_draining = True
+        # Where a thread died, the others must not begin what is about to be given up.
+        self._stop.set()
         # No call takes longer than its timeout; one whose thread died never ends.
         until = time.monotonic() + min(DRAIN, self._timeout.total_seconds() + 1)
         while self._inflight and time.monotonic() < until:
@@ -238,12 +234,11 @@ class Coordinator:
                 time.sleep(STORE_PAUSE)
         if self._inflight:
             log.warning("worker.abandoned", count=len(self._inflight))
+        given_up = [self._senders.abandon(claim) for claim in self._inflight.values()]
+        # What came back meanwhile is known; its call is not among the open ones now.
+        self._back += self._senders.results(0)
         done = {one.claim.delivery_id for one in self._back if isinstance(one, Result)}
-        self._back += [
-            self._senders.abandon(claim)
-            for claim in self._inflight.values()
-            if claim.delivery_id not in done
-        ]
+        self._back += [one for one in given_up if one.claim.delivery_id not in done]
         until = time.monotonic() + LAST_WORDS
         while self._back and not self._round() and time.monotonic() < until:
             time.sleep(STORE_PAUSE)

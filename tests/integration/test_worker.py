@@ -287,6 +287,45 @@ def test_a_call_open_at_the_end_of_the_drain_is_left_in_doubt(
     assert "stopped while the call was open" in reason(real, one)
 
 
+def test_an_answer_that_comes_at_the_last_moment_counts(
+    start: Start,
+    put: Callable[..., str],
+    real: Store,
+    attempts: Attempts,
+    eventually: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coordinator, "DRAIN", 0.0)
+    write, begun, held, answered = real.write, Event(), Event(), Event()
+    prepared: list[str] = []
+
+    def hold(*arguments: Any) -> Any:
+        """Keep the coordinator until the first is answered, and it has to stop."""
+        if begun.is_set() and not held.is_set():
+            stops[0].set()
+            held.set()
+            assert answered.wait(60)
+            raise StoreUnavailable("somebody wrote all the time")
+        return write(*arguments)
+
+    def prepare(claim: Claim) -> None:
+        # The second is looked at when the first is handed in.
+        prepared.append(claim.delivery_id)
+        if len(prepared) == len(ids):
+            answered.set()
+
+    def wait(_: Claim) -> None:
+        begun.set()
+        assert held.wait(60)
+
+    attempts.before_prepare, attempts.before_send = prepare, wait
+    ids = [put(f"k{number}") for number in range(2)]
+    monkeypatch.setattr(real, "write", hold)
+    stops = [start(threads=1)]
+    eventually(lambda: status(real, ids[0]) == "accepted")
+    assert (attempts.sent, status(real, ids[1])) == (ids[:1], "pending")
+
+
 def test_a_store_that_is_away_for_a_while_loses_no_result(
     start: Start,
     put: Callable[..., str],

@@ -167,6 +167,8 @@ def answering_without_reading(connection: socket.socket) -> None:
     connection.sendall(HEAD + b"Connection: close\r\nContent-Length: 0\r\n\r\n")
 
 
+#: Fills a buffer of the standard library to the last byte.
+FULL = (HEAD + b"Content-Length: 8151\r\n\r\n").ljust(8192, b"x")
 CLOSING = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -181,7 +183,8 @@ CLOSING = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
         pytest.param(always(b"HTTP/1.1 100 Continue\r\n\r\n" + OK), id="continue"),
         pytest.param(always(HEAD + b"Content-Length: 0\r\n\r\n"), id="empty"),
         pytest.param(always(OK + b"HTTP/1.1 500 Never Asked For\r\n"), id="more"),
-        pytest.param(always(ENDLESS + b"x" * 3000), id="too-long"),
+        pytest.param(always(FULL + b"HTTP/1.1 500 Nev"), id="more-behind-a-buffer"),
+        pytest.param(always(ENDLESS + b"x" * 30_000), id="too-long"),
         pytest.param(always(HEAD + b"X: y\r\n" * 200), id="headers"),
         pytest.param(always(b"hello\r\n\r\n"), id="nonsense"),
         pytest.param(answering(HEAD + b"Content-Length: 9\r\n\r\n{"), id="cut"),
@@ -196,7 +199,7 @@ CLOSING = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
 def test_it_comes_to_what_waiting_comes_to(
     serve: Serve, http: Make, script: Script
 ) -> None:
-    limits = {"timeout": 0.5, "max_reply_bytes": 1000}
+    limits = {"timeout": 0.5, "max_reply_bytes": 10_000}
     waiting, looking = http(**limits), http(**limits)
     one, two = serve(after(OK, script)), serve(after(OK, script))
     for client, server in ((waiting, one), (looking, two)):
