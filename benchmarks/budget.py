@@ -33,8 +33,11 @@ from benchmarks.programs import Settings
 from bridge import bootstrap, config, log, voucherify
 from bridge.config import Config
 from bridge.dispatch import Dispatch, Result
+from bridge.http import Progress
 from bridge.model import Arrival, Capture, Claim, Lane
 from bridge.rendering import Payload
+from bridge.senders import Task
+from bridge.senders.open_sends import OpenSends
 from bridge.server.connection import Outbox
 from bridge.server.exchange import Exchange
 from bridge.server.framing import Inbox
@@ -190,6 +193,7 @@ def deliver(meter: Meter, loaded: Config, store: Store, count: int) -> None:
         bootstrap.now,
     )
     results: list[Result] = []
+    sends = OpenSends()
     for _ in range(count // BATCH):
         claims = _round(meter, store, loaded, results)
         results = []
@@ -198,10 +202,24 @@ def deliver(meter: Meter, loaded: Config, store: Store, count: int) -> None:
                 payload = dispatch.prepare(claim)
             assert isinstance(payload, Payload), payload
             with meter.part("send", 1):
-                results.append(dispatch.send(claim, payload))
+                results.append(_send(dispatch, sends, claim, payload))
         with meter.part("tell"):
             for result in results:
                 tell(result)
+
+
+def _send(
+    dispatch: Dispatch, sends: OpenSends, claim: Claim, payload: Payload
+) -> Result:
+    sending = dispatch.begin(claim, payload)
+    if sending is None:
+        return dispatch.send(claim, payload)
+    sends.add(Task(claim=claim, slot=0, latest=0), sending)
+    while True:
+        for one in sends.wait():
+            if one.sending.call.look() is not Progress.WAITING:
+                sends.remove(one)
+                return dispatch.finish(sending)
 
 
 def _round(
