@@ -12,7 +12,7 @@ from functools import partial
 from random import Random, SystemRandom
 from threading import Event, Thread
 
-from bridge import cataloguing
+from bridge import cataloguing, shortening
 from bridge import log as logs
 from bridge.alerts import Channel, Watch
 from bridge.config import Config
@@ -143,10 +143,14 @@ def deliver(config: Config, *, threads: int, stop: Event) -> None:
     watch = partial(lookout.run, stop, then=_alerting(config, bridge.store))
     Thread(target=watch, name="lookout", daemon=True).start()
     Retention(config.retention, bridge.store, stop).start()
-    noting = cataloguing.start(bridge.store.ledger, stop)
+    beside = [
+        cataloguing.start(bridge.store.ledger, stop),
+        shortening.start(bridge.store, stop),
+    ]
     try:
         coordinator.run()
     finally:
         stop.set()  # those beside it end too, where it was not told to stop but failed
-        noting.join()
+        for thread in beside:
+            thread.join()
         bridge.store.close()

@@ -105,6 +105,16 @@ class Database(Protocol):
         """
         ...
 
+    def shorten_log(self) -> None:
+        """Have a log beside the database begin anew, if it has become long.
+
+        Most of that is done while others write.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+        ...
+
     def close(self) -> None:
         """Close every idle connection; the next use opens new ones."""
         ...

@@ -110,6 +110,9 @@ class PostgresDatabase:
     def empty_log(self) -> None:
         """Do nothing: PostgreSQL's log is its own."""
 
+    def shorten_log(self) -> None:
+        """Do nothing: PostgreSQL does."""
+
     def close(self) -> None:
         """Close every idle connection; the next use opens new ones."""
         with self._turn:

@@ -16,6 +16,11 @@ _BUSY_MS = 2000
 #: such as the `sqlite3` shell.
 _BEGIN_BUSY_MS = 100
 
+#: How long a log is long, in pages of 4096 bytes.
+LONG = 1000
+#: The same for who commits while nobody else shortens it.
+_TOO_LONG = 8 * LONG
+
 _SETTINGS = (
     f"PRAGMA busy_timeout = {_BUSY_MS}",
     # Promise 1: what is committed is on disk, power loss included.
@@ -23,6 +28,7 @@ _SETTINGS = (
     "PRAGMA temp_store = MEMORY",
     # What is blanked or removed is overwritten, not only forgotten.
     "PRAGMA secure_delete = ON",
+    f"PRAGMA wal_autocheckpoint = {_TOO_LONG}",
     "PRAGMA journal_size_limit = 67108864",
 )
 
@@ -86,6 +92,16 @@ def driver_of(connection: Connection) -> sqlite3.Connection:
 def data_version(connection: Connection) -> int:
     """Read a number that changes when another connection commits."""
     return int(driver_of(connection).execute("PRAGMA data_version").fetchone()[0])
+
+
+def checkpoint(connection: Connection) -> int:
+    """Take over into the file what is in its log, but wait for nobody.
+
+    Returns:
+        How many pages the log has, those taken over included; -1 without a log.
+    """
+    row = driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(row[1])
 
 
 def is_busy(error: sqlite3.OperationalError) -> bool:

@@ -15,6 +15,8 @@ from bridge.errors import StoreUnavailable
 from bridge.store.database import TIMEOUT, Tx, translated
 from bridge.store.locks import FileLock
 from bridge.store.sqlite import (
+    LONG,
+    checkpoint,
     data_version,
     driver_of,
     engine_of,
@@ -118,6 +120,24 @@ class SqliteDatabase:
         until = time.monotonic() + TIMEOUT
         with translated(), self._exclusive(until):
             driver_of(self._writing()).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def shorten_log(self) -> None:
+        """Take over into the file what is in its log, if that has become long.
+
+        Who commits would do it otherwise, and keep all who write waiting. Here they
+        wait only while the little is taken over that is written meanwhile; after that
+        the log begins anew.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+        with translated(), self._engine.connect() as connection:
+            pages = checkpoint(connection)
+        if pages < LONG:
+            return
+        until = time.monotonic() + TIMEOUT
+        with translated(), self._exclusive(until):
+            checkpoint(self._writing())
 
     def close(self) -> None:
         """Close every idle connection; the next use opens new ones."""

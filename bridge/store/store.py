@@ -165,6 +165,14 @@ class Store:
         """
         self._database.empty_log()
 
+    def shorten_log(self) -> None:
+        """Keep what is written from growing a log; to be called again and again.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+        self._database.shorten_log()
+
     def close(self) -> None:
         """Close every connection; another use would open them again."""
         self._database.close()

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from bridge.errors import ConfigError, StoreUnavailable
+from bridge.model import Capture
 from bridge.store import DeliveryFilter, EventFilter, Store, open_store
+from bridge.store.database import TIMEOUT
+from bridge.store.sqlite import LONG
 
 pytestmark = [
     pytest.mark.integration,
@@ -101,6 +104,43 @@ def test_killed_writer_leaves_no_lock_and_nothing_half_done(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
     store.commits.add(new_arrival(), timeout=1)
     assert store.ledger.health().gates == {}
+
+
+def fill_log(store: Store, new_arrival: Made) -> None:
+    """Write some more pages than make a log long, and fewer than make it too long."""
+    for _ in range(LONG // 8):
+        store.commits.add(new_arrival(capture=Capture(body=os.urandom(8 * 4096))))
+
+
+def test_a_long_log_begins_anew(store: Store, path: Path, new_arrival: Made) -> None:
+    log = path.with_name("bridge.db-wal")
+    fill_log(store, new_arrival)
+    size = log.stat().st_size
+    assert size > LONG * 4096
+    fill_log(store, new_arrival)
+    assert log.stat().st_size > 1.5 * size, "by itself it grows"
+    size = log.stat().st_size
+    store.shorten_log()
+    fill_log(store, new_arrival)
+    assert log.stat().st_size == size
+
+
+def test_nobody_who_writes_waits_for_a_short_log(
+    store: Store, path: Path, new_arrival: Made
+) -> None:
+    store.commits.add(new_arrival())
+    with closing(open_store(f"sqlite:///{path}")) as other, store.write():
+        other.shorten_log()
+
+
+def test_a_long_log_is_shortened_once_whoever_writes_is_done(
+    store: Store, path: Path, new_arrival: Made
+) -> None:
+    fill_log(store, new_arrival)
+    with closing(open_store(f"sqlite:///{path}")) as other:
+        with store.write(), refused_after(TIMEOUT):
+            other.shorten_log()
+        other.shorten_log()
 
 
 def test_failing_block_leaves_nothing_behind(store: Store) -> None:
