@@ -8,10 +8,11 @@ from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 from bridge.http.answer import Answer, read
+from bridge.http.connection import PooledConnection
 from bridge.http.limits import NOT_NOW, Limits, current
 
 if TYPE_CHECKING:
-    from bridge.http.connection import Pool, PooledConnection
+    from bridge.http.pool import Pool
 
 #: The most that is taken at a look, in bytes, and looks before somebody shall wait.
 _PIECE, _LOOKS = 65536, 8
@@ -40,7 +41,7 @@ class Begun:
     def __init__(
         self,
         pool: "Pool",
-        connection: "PooledConnection",
+        connection: PooledConnection,
         method: str,
         request: memoryview,
         written: int,

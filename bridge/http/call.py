@@ -19,8 +19,9 @@ from urllib3.response import BaseHTTPResponse
 from bridge.errors import NoAnswerError, NotSentError
 from bridge.http.answer import Answer
 from bridge.http.begun import Begun
-from bridge.http.connection import FAILURES, Pool, SecurePool, reason
+from bridge.http.connection import FAILURES, reason
 from bridge.http.limits import Limits, current
+from bridge.http.pool import Pool, SecurePool
 
 MEBIBYTE = 1024 * 1024
 CONNECT_TIMEOUT = timedelta(seconds=5)

@@ -12,17 +12,14 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
 from urllib3.util.connection import create_connection
 
 from bridge.errors import NoAnswerError, NotSentError
 from bridge.http.answer import Answer, read
-from bridge.http.begun import Begun
 from bridge.http.limits import NOT_NOW, current
 
 #: What urllib3, http.client and sockets raise when a call fails.
@@ -220,75 +217,8 @@ class PooledConnection(HTTPConnection):
         return True
 
 
-class _SecureConnection(PooledConnection, HTTPSConnection):
+class SecureConnection(PooledConnection, HTTPSConnection):
     """The same over TLS."""
-
-
-class Pool(HTTPConnectionPool):
-    """Kept connections to one host."""
-
-    ConnectionCls = PooledConnection
-
-    def urlopen(  # type: ignore[override] # what `HTTPAdapter` calls it with, no more
-        self,
-        method: str,
-        url: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-        *,
-        timeout: Timeout,
-        **_: Any,
-    ) -> Answer:
-        """Make one call over a kept connection, or a new one.
-
-        Args:
-            method: `GET`, `POST`, ...
-            url: Path and query.
-            body: None for no body.
-            headers: All but `Host`.
-            timeout: For connecting; the rest has `current`.
-        """
-        connection = cast(PooledConnection, self._get_conn())
-        connection.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
-        try:
-            answer = connection.exchange(method, url, headers, body)
-        except BaseException:
-            connection.close()
-            raise
-        self._put_conn(connection)
-        return answer
-
-    def begin(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Begun | None:
-        """Begin a call without waiting.
-
-        Returns:
-            The call; None where no kept connection is ready, and nothing was written.
-        """
-        if self.pool is None or self.pool.empty():
-            return None
-        connection = cast(PooledConnection, self._get_conn())
-        if connection.sock is None:
-            self._put_conn(connection)
-            return None
-        try:
-            request, written = connection.begin(method, path, headers, body)
-        except OSError:
-            # The other side ended it just now.
-            connection.close()
-            return None
-        return Begun(self, connection, method, request, written)
-
-    def put_back(self, connection: PooledConnection) -> None:
-        """Keep a connection for another call."""
-        self._put_conn(connection)
-
-
-class SecurePool(Pool, HTTPSConnectionPool):
-    """Kept TLS connections to one host."""
-
-    ConnectionCls = _SecureConnection
 
 
 def reason(error: BaseException) -> str:
