@@ -93,6 +93,8 @@ def test_a_skip_to_mend_stops_the_route_until_one_is_sent(reported: Program) -> 
     reported.stop()
     reported.start()
     wait_for(lambda: gate(reported) is GateState.OPEN)
+    # Said once it is written down, so perhaps a moment after it is so.
+    wait_for(lambda: logged(reported, "gate.opened"))
     (line,) = logged(reported, "gate.opened")
     assert line["by"] == "report"
     assert reported.statuses() == {"undelivered": 1, "confirmed": 1}
