@@ -11,8 +11,8 @@ log = logs.get(__name__)
 
 #: A delivery's id is made before it is stored, perhaps by another machine's clock.
 MARGIN = timedelta(seconds=30)
-#: Seconds between two parts while there is much to note: receivers write meanwhile.
-BUSY = 0.2
+#: Seconds between two steps while there is much to note: receivers write meanwhile.
+BUSY = 0.05
 #: Seconds between two looks while there is little.
 IDLE = 5.0
 

@@ -113,7 +113,7 @@ class Ledger:
             return glance(tx)
 
     def note_words(self, margin: timedelta) -> bool:
-        """Let the next thousand deliveries be found by their words.
+        """Let the next few deliveries be found by their words.
 
         Args:
             margin: How old they must be, so that none comes between them later.
@@ -123,11 +123,11 @@ class Ledger:
         """
         with self._database.read() as tx:
             after, ends = catalogue.end(tx), earliest_id(tx.now - margin)
-            is_enough = bool(catalogue.next_rows(tx, ends))
-        if is_enough:
+            is_due = catalogue.is_due(tx, ends)
+        if is_due:
             with self._database.write() as tx:
                 catalogue.note(tx, after, ends)
-        return is_enough
+        return is_due
 
     def story(self, delivery_id: str) -> Story | None:
         """Tell everything about one delivery; None where there is none."""

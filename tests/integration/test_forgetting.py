@@ -265,6 +265,7 @@ def test_nothing_finds_the_person_and_no_word_about_them_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(catalogue, "PART", 1)
+    monkeypatch.setattr(catalogue, "STEP", 1)
     hers, his = came(ANA), came(LEO, key="pub:2")
     clock.now = datetime.now(UTC) + timedelta(minutes=5)
     while store.ledger.note_words(timedelta(0)):

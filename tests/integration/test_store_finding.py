@@ -1,30 +1,38 @@
 """Searches and filters on a ledger that is partly in the catalogue."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bridge import cataloguing
+from bridge.errors import StoreUnavailable
 from bridge.model import DeliveryStatus, Lane
-from bridge.store import By, DeliveryFilter, Store, catalogue
+from bridge.store import By, DeliveryFilter, Store, catalogue, schema
 
 pytestmark = pytest.mark.integration
 
 Made = Callable[..., Any]
-#: Deliveries of one part here, instead of a thousand.
-PART = 5
+#: Deliveries of one part here, instead of a thousand; noted at once, instead of fifty.
+PART, STEP = 4, 2
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make parts of few deliveries."""
+    monkeypatch.setattr(catalogue, "PART", PART)
+    monkeypatch.setattr(catalogue, "STEP", STEP)
 
 
 @pytest.fixture
-def noted(
-    store: Store, clock: Any, fill: Made, monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    """Thirteen deliveries, the last three in no part; the newest last."""
-    monkeypatch.setattr(catalogue, "PART", PART)
+def noted(store: Store, clock: Any, fill: Made) -> list[str]:
+    """Thirteen deliveries, the last in no part, three parts full; the newest last."""
     numbers = count()
     ids = [
         fill(1, codes=(f"CODE-{n:03}",), recipient=f"crm-{n % 2}", campaign="Load")[0]
@@ -41,7 +49,7 @@ def found(store: Store, **wanted: Any) -> list[str]:
     return [one.id for one in store.ledger.deliveries(DeliveryFilter(**wanted))]
 
 
-@pytest.mark.parametrize("number", [0, 4, 5, 9, 10, 12])
+@pytest.mark.parametrize("number", [0, 1, 3, 4, 8, 11, 12])
 def test_a_code_is_found_in_each_part_and_behind_the_last(
     store: Store, noted: list[str], number: int
 ) -> None:
@@ -120,24 +128,69 @@ def test_the_first_and_the_last_moment_there_are_can_be_asked_for(
     assert found(store, since=last) == []
 
 
-def test_two_who_note_at_once_make_one_part(
+def parts(store: Store) -> dict[int, list[str]]:
+    """Read which deliveries each part has, in order."""
+    words = schema.catalogue
+    entries = select(words.c.part, words.c.delivery_id).distinct()
+    made: dict[int, list[str]] = {}
+    with store.read() as tx:
+        for part, one in sorted(map(tuple, tx.connection.execute(entries))):
+            made.setdefault(part, []).append(one)
+    return made
+
+
+def test_a_part_grows_until_it_is_full(
     store: Store, fill: Made, noted: list[str]
 ) -> None:
-    fill(2)
-    with store.write() as tx:
-        assert catalogue.end(tx) == noted[9]
-        assert not catalogue.note(tx, noted[4], "ffffffff-ffff-ffff-ffff-ffffffffffff")
-        assert catalogue.note(tx, noted[9], "ffffffff-ffff-ffff-ffff-ffffffffffff")
+    further = fill(2)
+    assert parts(store) == {1: noted[:4], 2: noted[4:8], 3: noted[8:12]}
+    store.ledger.note_words(timedelta(0))
+    assert parts(store)[4] == [noted[12], further[0]]
+    further += fill(1)
+    store.ledger.note_words(timedelta(0))
+    assert parts(store)[4] == [noted[12], *further]
+
+
+def test_two_who_note_at_once_note_once(
+    store: Store, fill: Made, noted: list[str]
+) -> None:
+    further = fill(3)
+    for _ in "begins", "grows":
+        with store.write() as tx:
+            end = catalogue.end(tx)
+            assert not catalogue.note(tx, noted[4], LAST_ID)
+            assert catalogue.note(tx, end, LAST_ID)
+            assert not catalogue.note(tx, end, LAST_ID)
+    assert parts(store)[4] == [noted[12], *further]
+
+
+def test_several_who_note_all_the_time_note_each_delivery_once(
+    store: Store, clock: Any, fill: Made
+) -> None:
+    ids = fill(60)
+    clock.now = datetime.now(UTC) + timedelta(minutes=5)
+
+    def note() -> None:
+        for _ in range(60):
+            with suppress(StoreUnavailable):
+                store.ledger.note_words(timedelta(0))
+
+    several = [Thread(target=note) for _ in range(3)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join(60)
+    made = parts(store)
+    assert [one for part in made.values() for one in part] == ids
+    assert {len(part) for part in made.values()} == {PART}
 
 
 def test_noting_goes_on_beside_the_deliveries_and_ends_with_them(
     store: Store,
     clock: Any,
     fill: Made,
-    monkeypatch: pytest.MonkeyPatch,
     eventually: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr(catalogue, "PART", PART)
     ids = fill(10)
     clock.now = datetime.now(UTC) + timedelta(minutes=5)
     stop = Event()

@@ -129,6 +129,7 @@ def test_a_search_looks_into_each_part_of_the_catalogue_and_walks_over_none(
     store: Store, clock: Any, fill: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalogue, "PART", 2)
+    monkeypatch.setattr(catalogue, "STEP", 2)
     fill(6)
     clock.now = datetime.now(UTC) + timedelta(minutes=5)
     while store.ledger.note_words(timedelta(0)):
