@@ -193,6 +193,8 @@ def _filled(folder: Path, rows: int, waiting: int) -> Path:
     given = ["--rows", str(rows), "--waiting", str(waiting)]
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         ledger.main(["--database-url", f"sqlite:///{path}", *given])
+    # What the kernel has yet to write would be in the way of the first turn's flushes.
+    os.sync()
     return path
 
 
