@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bridge.store import open_store
+from bridge.store import Store, open_store
 from bridge.store.schema import REVISION, metadata
 
 #: Nothing in a test outlives the machine, so nothing need reach its disk.
@@ -132,3 +132,10 @@ def start_postgres(*options: str) -> Postgres:
     server = Postgres(cluster, folder, options)
     server.start()
     return server
+
+
+def locks_awaited(store: Store) -> int:
+    """Count who waits for a lock of somebody else's."""
+    with store.read() as tx:
+        statement = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return int(tx.connection.exec_driver_sql(statement).scalar_one())

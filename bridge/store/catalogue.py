@@ -42,6 +42,8 @@ _GROWTH = 4
 
 _NOTE = Prepared(insert(catalogue), "part", "word", "delivery_id")
 _NEWEST = select(catalogue_parts).order_by(catalogue_parts.c.number.desc()).limit(1)
+#: The same, read by one at a time of those who note and those who forget.
+_NEWEST_ALONE = _NEWEST.with_for_update()
 
 
 def end(tx: Tx) -> str:
@@ -74,7 +76,7 @@ def note(tx: Tx, after: str, margin_ends: str) -> bool:
     Returns:
         True where something was noted.
     """
-    newest = tx.connection.execute(_NEWEST).first()
+    newest = tx.connection.execute(_NEWEST_ALONE).first()
     if after != ("" if newest is None else newest.last):
         return False
     found = _following(select(deliveries.c.id, *TEXTS), after, margin_ends)
@@ -84,17 +86,13 @@ def note(tx: Tx, after: str, margin_ends: str) -> bool:
     last = rows[-1].id
     if newest is not None and _size(tx, newest) < PART:
         number = newest.number
-        is_as_read = and_(
-            catalogue_parts.c.number == number, catalogue_parts.c.last == after
+        is_newest = catalogue_parts.c.number == number
+        tx.connection.execute(
+            update(catalogue_parts).where(is_newest).values(last=last)
         )
-        # Where two write at once, the second waits here until the first is done.
-        grown = update(catalogue_parts).where(is_as_read).values(last=last)
-        if tx.connection.execute(grown).rowcount == 0:
-            return False
     else:
         number = 1 if newest is None else newest.number + 1
-        begun = insert(catalogue_parts).values(number=number, last=last)
-        tx.connection.execute(begun)
+        tx.connection.execute(insert(catalogue_parts).values(number=number, last=last))
     pairs = sorted({(word, row.id) for row in rows for word in _words(row)})
     entries = [
         {"part": number, "word": word, "delivery_id": one} for word, one in pairs
@@ -151,6 +149,8 @@ def find(tx: Tx, term: str, before: str | None) -> Iterator[list[str]]:
 
 def forget(tx: Tx, delivery_ids: Sequence[str]) -> None:
     """Remove every word of some deliveries."""
+    # Who is noting their words just now is waited for.
+    tx.connection.execute(_NEWEST_ALONE)
     parts: dict[int, list[str]] = {}
     for one in delivery_ids:
         parts.setdefault(_part_of(tx, one), []).append(one)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ from bridge.model import (
 from bridge.model import Report as Reported
 from bridge.store import Action, By, DeliveryFilter, Store, Story, catalogue
 from bridge.store.schema import catalogue as words
+from tests.postgres import locks_awaited
 
 pytestmark = pytest.mark.integration
 
 ANA = {"id": "cust_Ana", "source_id": "ana-1", "email": "Ana@shop.example"}
 LEO = {"id": "cust_Leo", "source_id": "leo-1", "email": "leo@shop.example"}
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 Came = Callable[..., NewDelivery]
 
 
@@ -255,6 +258,33 @@ def test_what_iterable_reported_of_the_person_is_removed(
     assert forget("ana-1").reports == 2
     left, count = store.ledger.unmatched(9, None)
     assert ([one.message_id for one in left], count) == (["m2"], 1)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_who_is_forgotten_while_words_are_noted_is_in_none_of_them(
+    clock: Any,
+    another_store: Callable[[], Store],
+    came: Came,
+    forget: Callable[..., Report],
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., None],
+) -> None:
+    monkeypatch.setattr(catalogue, "STEP", 1)
+    noting, onlooker = another_store(), another_store()
+    came(LEO)
+    clock.now = datetime.now(UTC) + timedelta(minutes=5)
+    noting.ledger.note_words(timedelta(0))
+    came(ANA, key="pub:2")
+    with ThreadPoolExecutor(1) as pool:
+        with noting.write() as tx:
+            assert catalogue.note(tx, catalogue.end(tx), LAST_ID)
+            forgotten = pool.submit(forget, "ana-1")
+            eventually(lambda: forgotten.done() or locks_awaited(onlooker))
+        assert forgotten.result().deliveries == 1
+    with onlooker.read() as tx:
+        left = set(tx.connection.execute(select(words.c.word)).scalars())
+    assert {one for one in left if b"leo" in one}
+    assert not {one for one in left if b"ana" in one}
 
 
 def test_nothing_finds_the_person_and_no_word_about_them_is_left(

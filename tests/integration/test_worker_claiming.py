@@ -12,7 +12,7 @@ from bridge.gatekeeper import Gatekeeper
 from bridge.senders import Task
 from bridge.store import Store, Tx
 from bridge.worker.claiming import Claiming
-from tests.postgres import Postgres
+from tests.postgres import Postgres, locks_awaited
 
 pytestmark = pytest.mark.integration
 
@@ -62,12 +62,5 @@ def test_through_a_narrow_gate_one_passes_whichever_worker_has_it(
         with store.write() as tx:
             assert len(claim(store, tx)) == 1
             second = pool.submit(claim_too)
-            eventually(lambda: waiting(onlooker))
+            eventually(lambda: locks_awaited(onlooker))
         assert second.result() == []
-
-
-def waiting(store: Store) -> Any:
-    """Count who waits for a lock of somebody else's."""
-    with store.read() as tx:
-        statement = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        return tx.connection.exec_driver_sql(statement).scalar_one()
