@@ -76,23 +76,14 @@ def note(tx: Tx, after: str, margin_ends: str) -> bool:
     Returns:
         True where something was noted.
     """
-    newest = tx.connection.execute(_NEWEST_ALONE).first()
-    if after != ("" if newest is None else newest.last):
+    tx.connection.execute(_NEWEST_ALONE)
+    if end(tx) != after:
         return False
     found = _following(select(deliveries.c.id, *TEXTS), after, margin_ends)
     rows = list(tx.connection.execute(found))
     if not rows:
         return False
-    last = rows[-1].id
-    if newest is not None and _size(tx, newest) < PART:
-        number = newest.number
-        is_newest = catalogue_parts.c.number == number
-        tx.connection.execute(
-            update(catalogue_parts).where(is_newest).values(last=last)
-        )
-    else:
-        number = 1 if newest is None else newest.number + 1
-        tx.connection.execute(insert(catalogue_parts).values(number=number, last=last))
+    number = _place(tx, rows[-1].id)
     pairs = sorted({(word, row.id) for row in rows for word in _words(row)})
     entries = [
         {"part": number, "word": word, "delivery_id": one} for word, one in pairs
@@ -106,6 +97,18 @@ def _following(rows: Select[Any], after: str, margin_ends: str) -> Select[Any]:
     is_behind = deliveries.c.id > (as_id(after) or NO_ID)
     following = rows.where(is_behind, deliveries.c.id < margin_ends)
     return following.order_by(deliveries.c.id).limit(STEP)
+
+
+def _place(tx: Tx, last: str) -> int:
+    """Have the newest part, or if it is full the next, reach to a delivery."""
+    newest = tx.connection.execute(_NEWEST).first()
+    if newest is not None and _size(tx, newest) < PART:
+        grown = update(catalogue_parts).values(last=last)
+        tx.connection.execute(grown.where(catalogue_parts.c.number == newest.number))
+        return int(newest.number)
+    number = 1 if newest is None else int(newest.number) + 1
+    tx.connection.execute(insert(catalogue_parts).values(number=number, last=last))
+    return number
 
 
 def _size(tx: Tx, part: AnyRow) -> int:
