@@ -64,24 +64,20 @@ def is_due(tx: Tx, margin_ends: str) -> bool:
     return tx.connection.execute(enough).first() is not None
 
 
-def note(tx: Tx, after: str, margin_ends: str) -> bool:
-    """Let the newest part grow, or begin one, unless somebody else has meanwhile.
+def note(tx: Tx, margin_ends: str) -> bool:
+    """Let the newest part grow, or begin one, if there still is enough to note.
 
     Args:
-        tx: A transaction that writes. It reads the rows again: who was forgotten since
-            they were counted is not in them any more.
-        after: The catalogue's end when the rows were counted.
+        tx: A transaction that writes.
         margin_ends: As for `is_due`.
 
     Returns:
         True where something was noted.
     """
     tx.connection.execute(_NEWEST_ALONE)
-    if end(tx) != after:
-        return False
-    found = _following(select(deliveries.c.id, *TEXTS), after, margin_ends)
+    found = _following(select(deliveries.c.id, *TEXTS), end(tx), margin_ends)
     rows = list(tx.connection.execute(found))
-    if not rows:
+    if len(rows) < STEP:
         return False
     number = _place(tx, rows[-1].id)
     pairs = sorted({(word, row.id) for row in rows for word in _words(row)})

@@ -122,11 +122,11 @@ class Ledger:
             True where there were that many.
         """
         with self._database.read() as tx:
-            after, ends = catalogue.end(tx), earliest_id(tx.now - margin)
+            ends = earliest_id(tx.now - margin)
             is_due = catalogue.is_due(tx, ends)
         if is_due:
             with self._database.write() as tx:
-                catalogue.note(tx, after, ends)
+                catalogue.note(tx, ends)
         return is_due
 
     def story(self, delivery_id: str) -> Story | None:

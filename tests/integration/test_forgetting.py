@@ -277,7 +277,7 @@ def test_who_is_forgotten_while_words_are_noted_is_in_none_of_them(
     came(ANA, key="pub:2")
     with ThreadPoolExecutor(1) as pool:
         with noting.write() as tx:
-            assert catalogue.note(tx, catalogue.end(tx), LAST_ID)
+            assert catalogue.note(tx, LAST_ID)
             forgotten = pool.submit(forget, "ana-1")
             eventually(lambda: forgotten.done() or locks_awaited(onlooker))
         assert forgotten.result().deliveries == 1
