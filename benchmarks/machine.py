@@ -3,10 +3,12 @@
 import os
 import platform
 import statistics
-import time
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
 from typing import Any
+
+from benchmarks import disk
 
 CORES = 2
 
@@ -52,12 +54,8 @@ def _file_system(folder: Path) -> str:
 
 def _fdatasync_ms(folder: Path) -> float:
     """Measure what one small durable write costs, the median of 100."""
-    path, took = folder / "fdatasync", []
-    with path.open("wb", buffering=0) as file:
-        for _ in range(100):
-            began = time.perf_counter()
-            file.write(bytes(4096))
-            os.fdatasync(file.fileno())
-            took.append((time.perf_counter() - began) * 1000)
+    path = folder / "fdatasync"
+    with FileIO(path, "w") as file:
+        took = [disk.write(file) for _ in range(100)]
     path.unlink()
-    return round(statistics.median(took), 3)
+    return round(statistics.median(took) / 1e6, 3)

@@ -9,6 +9,7 @@ from threading import Event, Thread
 from typing import Any
 
 from benchmarks import envelopes, processes
+from benchmarks.disk import Disk
 from benchmarks.peers import Sender, Sink
 from benchmarks.programs import Running, Settings, bridge, started
 from benchmarks.scenarios import spread
@@ -34,6 +35,8 @@ class Outage:
     refused: int
     #: Answers to Voucherify, in milliseconds.
     answer_ms: Mapping[str, float]
+    #: A small durable write on the same disk meanwhile.
+    disk_ms: Mapping[str, float]
     #: Of the whole program, in MiB, a tenth into the outage and at its end.
     memory_early: float
     memory_late: float
@@ -83,7 +86,8 @@ def measure(folder: Path, *, seconds: float, rate: float, send_rate: float) -> O
     with Sender() as sender, started(program, folder) as running:
         _order(sender, running, BEFORE, 50, 50)
         memory = Memory(running.pid)
-        during = _order(sender, running, DURING, int(rate * seconds), rate)
+        with Disk(folder) as disk:
+            during = _order(sender, running, DURING, int(rate * seconds), rate)
         early, late = memory.end()
         with Sink(0, port) as sink:
             back = time.monotonic_ns()
@@ -111,6 +115,7 @@ def measure(folder: Path, *, seconds: float, rate: float, send_rate: float) -> O
         answered=during["statuses"].get("202", 0),
         refused=sum(during["statuses"].values()) - during["statuses"].get("202", 0),
         answer_ms=spread(during["answer_ns"]),
+        disk_ms=spread(disk.took),
         memory_early=early,
         memory_late=late,
         drain_seconds=(waited[-1] - back) / NANO,

@@ -81,6 +81,8 @@ def _outage(options: argparse.Namespace, scratch: Path) -> str:
             f"- answered 2xx {seen.answered:,}, refused {seen.refused}",
             f"- answer p50 {seen.answer_ms['p50']:.1f} ms,"
             f" p99 {seen.answer_ms['p99']:.1f} ms",
+            f"- a small durable write meanwhile p50 {seen.disk_ms['p50']:.1f} ms,"
+            f" p99 {seen.disk_ms['p99']:.1f} ms",
             f"- memory {seen.memory_early:.0f} MiB early, {seen.memory_late:.0f} MiB"
             " at the end",
             f"Back: at {seen.send_rate:g} sends a second allowed, the backlog was sent"

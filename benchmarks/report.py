@@ -204,8 +204,16 @@ def _range(values: Sequence[float], digits: int, *, is_short: bool = False) -> s
     return f"{middle} ({min(values):.{digits}f} - {max(values):.{digits}f})"
 
 
+def _pace(paces: Sequence[dict[str, float]]) -> str:
+    usual, slow = ([one[part] for one in paces] for part in ("p50", "p99"))
+    return (
+        f"A small durable write meanwhile: p50 {median(usual):.1f} ms; "
+        f"p99 {median(slow):.1f} ms, up to {max(slow):.1f} in single runs."
+    )
+
+
 def bottlenecks(samples: Sequence[Sample], peers: dict[str, float]) -> str:
-    """Show that sender and sink had room, and what else the machine was doing."""
+    """Show that sender and sink had room, and what machine and disk did meanwhile."""
     text = []
     if peers:
         text.append(
@@ -225,6 +233,9 @@ def bottlenecks(samples: Sequence[Sample], peers: dict[str, float]) -> str:
         lags = [one.lag_ms["p99"] for one in here if one.lag_ms]
         if lags:
             text.append(f"  The sender itself was late by p99 {max(lags):.1f} ms.")
+        paces = [one.disk_ms for one in here if one.disk_ms]
+        if paces:
+            text.append(f"  {_pace(paces)}")
         repeats = sum(one.repeats for one in here)
         if repeats:
             text.append(f"  Calls repeated at the sink: {repeats}.")

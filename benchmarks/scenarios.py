@@ -10,6 +10,7 @@ from statistics import quantiles
 from typing import Any
 
 from benchmarks import envelopes, processes, programs
+from benchmarks.disk import Disk
 from benchmarks.peers import PeerError, Sender, Sink
 from benchmarks.programs import Program, Running, Settings
 from benchmarks.sender import NANO, Order
@@ -83,6 +84,8 @@ class Sample:
     relay_ms: dict[str, float] = field(default_factory=dict)
     #: How late the sender itself was.
     lag_ms: dict[str, float] = field(default_factory=dict)
+    #: A small durable write on the same disk meanwhile.
+    disk_ms: dict[str, float] = field(default_factory=dict)
 
 
 class Bench:
@@ -124,7 +127,7 @@ class Bench:
                 program = make(self._settings, folder)
                 with programs.started(program, folder) as running:
                     try:
-                        yield self._measure(scenario.name, load, running)
+                        yield self._measure(scenario.name, load, running, folder)
                     except PeerError as error:
                         raise BenchmarkError(
                             f"{scenario.name}, {program.name}: {error}\n"
@@ -132,13 +135,17 @@ class Bench:
                         ) from error
                 shutil.rmtree(folder)
 
-    def _measure(self, scenario: str, load: Load, running: Running) -> Sample:
+    def _measure(
+        self, scenario: str, load: Load, running: Running, folder: Path
+    ) -> Sample:
         self._carry(self._order(running, replace(load, count=WARM_UP, rate=None)), load)
         time.sleep(SETTLE)
         order = self._order(running, load)
         meter = Meter(self._sink, running.pid)
-        tally = self._carry(order, load)
-        return meter.sample(scenario, running.program.name, load, order, tally)
+        with Disk(folder) as disk:
+            tally = self._carry(order, load)
+        sample = meter.sample(scenario, running.program.name, load, order, tally)
+        return replace(sample, disk_ms=spread(disk.took))
 
     def _order(self, running: Running, load: Load) -> Order:
         """Make the order of a new run, and have everything ready for it."""
@@ -224,8 +231,8 @@ def _relays(
 
 
 def spread(nanoseconds: list[int]) -> dict[str, float]:
-    """Give the middle and the slow end in milliseconds; empty for no values."""
-    if not nanoseconds:
+    """Give the middle and the slow end in milliseconds; empty for fewer than two."""
+    if len(nanoseconds) < 2:
         return {}
     cuts = quantiles(nanoseconds, n=1000, method="inclusive")
     names = {"p50": 499, "p90": 899, "p99": 989, "p999": 998}
