@@ -8,8 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from benchmarks import envelopes, processes
-from benchmarks.disk import Disk
+from benchmarks import disk, envelopes, processes
 from benchmarks.peers import Sender, Sink
 from benchmarks.programs import Running, Settings, bridge, started
 from benchmarks.scenarios import spread
@@ -86,7 +85,7 @@ def measure(folder: Path, *, seconds: float, rate: float, send_rate: float) -> O
     with Sender() as sender, started(program, folder) as running:
         _order(sender, running, BEFORE, 50, 50)
         memory = Memory(running.pid)
-        with Disk(folder) as disk:
+        with disk.timed(folder) as took:
             during = _order(sender, running, DURING, int(rate * seconds), rate)
         early, late = memory.end()
         with Sink(0, port) as sink:
@@ -115,7 +114,7 @@ def measure(folder: Path, *, seconds: float, rate: float, send_rate: float) -> O
         answered=during["statuses"].get("202", 0),
         refused=sum(during["statuses"].values()) - during["statuses"].get("202", 0),
         answer_ms=spread(during["answer_ns"]),
-        disk_ms=spread(disk.took),
+        disk_ms=spread(took),
         memory_early=early,
         memory_late=late,
         drain_seconds=(waited[-1] - back) / NANO,

@@ -9,8 +9,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from benchmarks import envelopes, processes, programs
-from benchmarks.disk import Disk
+from benchmarks import disk, envelopes, processes, programs
 from benchmarks.peers import PeerError, Sender, Sink
 from benchmarks.programs import Program, Running, Settings
 from benchmarks.sender import NANO, Order
@@ -142,10 +141,10 @@ class Bench:
         time.sleep(SETTLE)
         order = self._order(running, load)
         meter = Meter(self._sink, running.pid)
-        with Disk(folder) as disk:
+        with disk.timed(folder) as took:
             tally = self._carry(order, load)
         sample = meter.sample(scenario, running.program.name, load, order, tally)
-        return replace(sample, disk_ms=spread(disk.took))
+        return replace(sample, disk_ms=spread(took))
 
     def _order(self, running: Running, load: Load) -> Order:
         """Make the order of a new run, and have everything ready for it."""
