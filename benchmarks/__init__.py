@@ -1,1 +1,1 @@
-"""How fast, and how heavy, the bridge is beside the plain ways of doing its job."""
+"""Benchmarks: the bridge beside other programs, through HTTP and its command only."""

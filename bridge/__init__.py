@@ -1,1 +1,1 @@
-"""Relays Voucherify rewards to Iterable: receive, store, render, deliver, prove."""
+"""The bridge between Voucherify and the tools that talk to customers."""

@@ -4,61 +4,75 @@ The clock and the random generator enter the program here.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from random import Random, SystemRandom
-from threading import Event, Thread
+from random import SystemRandom
+from threading import Event
 
-from bridge import cataloguing, shortening
-from bridge import log as logs
-from bridge.alerts import Channel, Watch
+from bridge import integrations, maintenance
+from bridge import logging as logs
 from bridge.config import Config
-from bridge.confirm import Confirm
-from bridge.dispatch import Dispatch
+from bridge.delivery import Attempts, InDoubtResolver, Scheduler, SenderPool, Verifier
 from bridge.errors import StoreUnavailable
-from bridge.http import Http
+from bridge.http import HttpClient
 from bridge.intake import Intake
-from bridge.iterable import Client
-from bridge.lookout import Lookout
+from bridge.integrations import Destination, Source
+from bridge.integrations.voucherify.client import VoucherifyClient
 from bridge.model import Claim
-from bridge.publications import MAX_REPLY_BYTES, Api
+from bridge.receipts import ReceiptHandler
 from bridge.rendering import Payload, Templates
-from bridge.retention import Retention
-from bridge.senders import Senders
-from bridge.store import Figures, Store, new_id, open_store
-from bridge.verification import Verifier
-from bridge.worker import Coordinator
+from bridge.store import Start, Store, open_store
+from bridge.store.ingest import ingest
 
 log = logs.get(__name__)
 
-#: One call to Voucherify's API, whose pages may be long.
-_VOUCHERIFY_TIMEOUT = timedelta(seconds=30)
+#: Sends to one destination at the same time, where a command says nothing else: enough
+#: for 50 a second at one second each.
+CONCURRENCY = 64
 
 
 def now() -> datetime:
-    """Read the clock: aware, UTC."""
+    """Read the clock, UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bridge:
-    """What the doors and commands need."""
+    """What web and commands need."""
 
     config: Config
     store: Store
+    #: By name.
+    sources: Mapping[str, Source]
+    destinations: Mapping[str, Destination]
     intake: Intake
-    confirm: Confirm
+    receipts: ReceiptHandler
 
 
-def build(config: Config) -> Bridge:
-    """Wire the parts; nothing is opened until it is used, so a fork is safe."""
-    store = open_store(config.database_url)
-    intake = Intake(config.routes, store.commits.enlist, new_id)
-    confirm = Confirm(config, store)
-    return Bridge(config=config, store=store, intake=intake, confirm=confirm)
+def build(
+    config: Config, *, concurrency: int = 10, start: Start | None = None
+) -> Bridge:
+    """Wire the parts; nothing is opened until it is used, so a fork is safe.
+
+    Args:
+        config: The whole configuration.
+        concurrency: Connections kept to one destination.
+        start: Runs SQLite's commits in native threads (`bridge.server`).
+    """
+    store = open_store(config.database_url, start=start)
+    sources = integrations.make_sources(config)
+    destinations = integrations.make_destinations(config, concurrency=concurrency)
+    return Bridge(
+        config=config,
+        store=store,
+        sources=sources,
+        destinations=destinations,
+        intake=Intake(config, sources, destinations, store.group(ingest).submit),
+        receipts=ReceiptHandler(config, store),
+    )
 
 
 def templates(config: Config) -> Templates:
@@ -70,87 +84,122 @@ def templates(config: Config) -> Templates:
     return Templates(config.templates, {route.template for route in config.routes})
 
 
-def client(config: Config, threads: int) -> Client:
-    """Make an Iterable client with as many connections as threads."""
-    http = Http(config.iterable.timeout, pool=threads)
-    return Client(http, config.iterable.base_url, config.iterable.api_key)
-
-
-def voucherify_api(config: Config, told: Callable[[str], None]) -> Api:
-    """Make a client of Voucherify's API.
+def voucherify_client(
+    config: Config, source: str, notify: Callable[[str], None]
+) -> VoucherifyClient:
+    """Make a client of the API of a source's Voucherify project.
 
     Args:
-        config: Loaded for the role `reconcile`.
-        told: Gets a sentence before a long wait.
+        config: Loaded for the role `ask`.
+        source: Name of the source.
+        notify: Gets a sentence before a long wait.
     """
-    http = Http(_VOUCHERIFY_TIMEOUT, pool=1, max_reply_bytes=MAX_REPLY_BYTES)
-    return Api(http, config.voucherify, sleep=time.sleep, told=told)
+    section = config.sources[source]
+    return VoucherifyClient(
+        HttpClient(pool=1), section, sleep=time.sleep, notify=notify
+    )
 
 
 def prepare(config: Config) -> None:
-    """Create or upgrade the tables of SQLite; elsewhere that is `migrate`'s to do.
+    """Create or upgrade the tables of SQLite; elsewhere `migrate` does that.
 
     Raises:
         StoreUnavailable: The database cannot be written.
     """
     if config.database_url.startswith("sqlite"):
-        with closing(build(config).store) as store:
+        with closing(open_store(config.database_url)) as store:
             store.migrate()
 
 
 def finish(config: Config) -> None:
-    """Leave a ledger on SQLite as one file, once nobody of ours has it open any more.
+    """Leave a ledger on SQLite as one file, once no process of ours has it open.
 
     A process that ends does not close what its threads have open, so SQLite would keep
     its log, with everything that was deleted since.
     """
     if not config.database_url.startswith("sqlite"):
         return
-    with closing(build(config).store) as store:
+    with closing(open_store(config.database_url)) as store:
         if not store.exists():
             return
         try:
-            store.empty_log()
+            store.truncate_wal()
         except StoreUnavailable as error:
             log.warning("store.unavailable", reason=error.reason)
 
 
-def _alerting(config: Config, store: Store) -> Callable[[Figures | None], None] | None:
-    """Make what turns figures into alerts, where there is somewhere to send them."""
-    if not config.alerts.url:
-        return None
-    return Watch(config, store, Channel(config.alerts.url).say).update
+def deliver(
+    config: Config,
+    *,
+    stop: Event,
+    concurrency: int = CONCURRENCY,
+    start: Start | None = None,
+) -> None:
+    """Deliver until asked to stop: the whole life of a delivering process.
 
+    The process is monkey-patched by gevent (`bridge.server`).
 
-def _render(dispatch: Dispatch, claim: Claim) -> bytes | None:
-    """Show what an attempt would send."""
-    prepared = dispatch.render(claim)
-    return prepared.body if isinstance(prepared, Payload) else None
-
-
-def deliver(config: Config, *, threads: int, stop: Event) -> None:
-    """Deliver until told to stop: the whole life of a delivering process."""
-    bridge = build(config)
-    rng: Random = SystemRandom()
-    iterable = client(config, threads)
-    dispatch = Dispatch(config, templates(config), iterable, rng, bridge.store.now)
-    verifier = Verifier(config, bridge.store, iterable, partial(_render, dispatch))
-    senders = Senders(dispatch, threads, stop, verifier)
-    coordinator = Coordinator(
-        config, bridge.store, senders=senders, threads=threads, stop=stop
-    )
-    lookout = Lookout(config, bridge.store)
-    watch = partial(lookout.run, stop, then=_alerting(config, bridge.store))
-    Thread(target=watch, name="lookout", daemon=True).start()
-    Retention(config.retention, bridge.store, stop).start()
-    beside = [
-        cataloguing.start(bridge.store.ledger, stop),
-        shortening.start(bridge.store, stop),
-    ]
+    Args:
+        config: Loaded for the role `deliver`.
+        stop: Set to end: claims end, open calls are awaited and settled.
+        concurrency: Sends to one destination at the same time.
+        start: As for `build`.
+    """
+    bridge = build(config, concurrency=concurrency, start=start)
+    scheduler = _scheduler(bridge, stop, concurrency)
+    chores = maintenance.start(config, bridge.store, stop)
     try:
-        coordinator.run()
+        scheduler.run()
     finally:
-        stop.set()  # those beside it end too, where it was not told to stop but failed
-        for thread in beside:
-            thread.join()
+        stop.set()  # the chores end too, where this failed and was not asked to stop
+        for chore in chores:
+            chore.join()
         bridge.store.close()
+
+
+def _scheduler(bridge: Bridge, stop: Event, concurrency: int) -> Scheduler:
+    config, store, destinations = bridge.config, bridge.store, bridge.destinations
+    attempts = Attempts(
+        config,
+        templates(config),
+        sources=bridge.sources,
+        destinations=destinations,
+        rng=SystemRandom(),
+        now=store.now,
+    )
+    pool = SenderPool(
+        attempts,
+        Verifier(config, store, destinations, partial(_preview, attempts)),
+        destinations=destinations,
+        routes={route.name: route for route in config.routes},
+        concurrency=concurrency,
+        stop=stop,
+    )
+    resolver = InDoubtResolver(
+        config,
+        store,
+        destinations,
+        can_verify=partial(_can_verify, destinations),
+        concurrency=concurrency,
+    )
+    return Scheduler(
+        config, store, pool=pool, resolver=resolver, concurrency=concurrency, stop=stop
+    )
+
+
+def _preview(attempts: Attempts, claim: Claim) -> bytes | None:
+    """Show what an attempt would send."""
+    rendered = attempts.render(claim)
+    return rendered.body if isinstance(rendered, Payload) else None
+
+
+def _can_verify(
+    destinations: Mapping[str, Destination], name: str, endpoint: str
+) -> bool:
+    """Tell whether a destination can be asked if it sent a message."""
+    destination = destinations.get(name)
+    if destination is None or destination.verification is None:
+        return False
+    integration = integrations.find(destination.config.kind)
+    spec = None if integration is None else integration.destination_spec
+    return spec is not None and endpoint in spec.verifiable_endpoints

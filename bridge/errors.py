@@ -1,20 +1,20 @@
 """The exception tree: the class is the decision, the attributes are the facts.
 
 BridgeError
-├─ ConfigError         start refused, exit code 2
-├─ SignatureError      401, nothing parsed, nothing stored
-├─ EnvelopeError       the event is parked
-├─ CaptureError        refused: a file named is no captured webhook
-├─ RecipientError      the event is parked, or its delivery held
-├─ RenderError         the delivery is held
-├─ StoreUnavailable    503 with Retry-After
-├─ ThreadDiedError     the process ends, and is started anew
-├─ TransitionError     refused: the state table has no such step
-├─ VoucherifyError     refused: Voucherify's API gave no usable answer
-│  └─ VoucherifyRefusal   with an answer that says why
+├─ ConfigError           start refused, exit code 2
+├─ SignatureError        401, nothing parsed, nothing stored
+├─ EnvelopeError         the event is parked
+├─ CaptureError          refused: a file is no captured webhook
+├─ RecipientError        the event is parked, or its delivery held
+├─ RenderError           the delivery is held
+├─ StoreUnavailable      503 with Retry-After
+├─ TransitionError       refused: the state table has no such transition
+├─ WorkerDiedError       the process ends and is started again
+├─ VendorError           refused: a vendor's API gave no usable answer
+│  └─ VendorRejected        it answered with an error that a repeat would not change
 └─ TransportError
-   ├─ NotSentError     nothing was written: send again later
-   └─ NoAnswerError    written, outcome unknown: in doubt
+   ├─ NotSentError       nothing was written: send again later
+   └─ NoAnswerError      written, outcome unknown: in doubt
 """
 
 from collections.abc import Sequence
@@ -53,19 +53,19 @@ class ReasonError(BridgeError):
 
 
 class SignatureError(ReasonError):
-    """The request is not proven to come from whom it must come from.
+    """The request is not authenticated.
 
     Attributes:
-        challenge: How to prove it, for `WWW-Authenticate`.
+        challenge: How to authenticate, for `WWW-Authenticate`.
     """
 
-    def __init__(self, reason: str, challenge: str = "Voucherify-Signature") -> None:
+    def __init__(self, reason: str, challenge: str = "Signature") -> None:
         self.challenge = challenge
         super().__init__(reason)
 
 
 class EnvelopeError(ReasonError):
-    """The webhook cannot be read as one or more rewards."""
+    """The webhook cannot be read as one or more messages."""
 
 
 class CaptureError(ReasonError):
@@ -73,11 +73,11 @@ class CaptureError(ReasonError):
 
 
 class RecipientError(ReasonError):
-    """No usable Iterable recipient can be named."""
+    """No usable recipient can be named."""
 
 
 class RenderError(ReasonError):
-    """The template cannot make a payload of this reward.
+    """The template cannot make a payload of this message.
 
     Attributes:
         template: File name below the templates folder.
@@ -91,31 +91,33 @@ class RenderError(ReasonError):
         super().__init__(f"{where}: {reason}")
 
 
-class ThreadDiedError(BridgeError):
-    """A thread that the process cannot do without has died."""
-
-
 class StoreUnavailable(ReasonError):  # noqa: N818 - a state of the store, not a mistake
-    """The store did not take the write in time; nothing of it was kept."""
+    """The store did not accept the write in time; nothing of it was kept."""
 
 
 class TransitionError(ReasonError):
-    """The state table has no such step."""
+    """The state table has no such transition."""
 
 
-class VoucherifyError(ReasonError):
-    """Voucherify's API gave no usable answer."""
+class WorkerDiedError(BridgeError):
+    """A part that the process needs has ended unexpectedly."""
 
 
-class VoucherifyRefusal(VoucherifyError):  # noqa: N818 - an answer, not a mistake
-    """Voucherify's API answered with an error that asking again would not change.
+class VendorError(ReasonError):
+    """A vendor's API gave no usable answer to a question."""
+
+
+class VendorRejected(VendorError):  # noqa: N818 - an answer, not a mistake
+    """A vendor's API answered with an error that a repeat would not change.
 
     Attributes:
         status: HTTP status.
         resource: The kind of object that was not found, as the answer names it.
     """
 
-    def __init__(self, reason: str, *, status: int, resource: str | None) -> None:
+    def __init__(
+        self, reason: str, *, status: int, resource: str | None = None
+    ) -> None:
         self.status = status
         self.resource = resource
         super().__init__(reason)

@@ -1,182 +1,211 @@
-"""One webhook to one stored event.
+"""Intake: one verified webhook becomes one stored event with its deliveries.
 
-The deciding part is pure; the store commits what was decided and has the last word on
-duplicates.
+The same for requests, `replay` and `--reprocess`. Deciding is pure; the store commits
+what was decided and has the last word on duplicates.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Protocol
 
-from bridge import identity, routing, voucherify
-from bridge.config import Route
+from bridge import logging as logs
+from bridge import metrics, routing
+from bridge.config import Config
 from bridge.errors import RecipientError
+from bridge.integrations import Destination, Source
 from bridge.model import (
-    Arrival,
     Capture,
     EventStatus,
+    IngestResult,
     NewDelivery,
-    Reward,
-    Stored,
+    NewEvent,
+    ParsedWebhook,
 )
+from bridge.recipients import recipient_of
 from bridge.routing import Planned
+from bridge.store import new_id
 
-#: Seconds within which a webhook is stored or refused; Voucherify waits ten.
+log = logs.get(__name__)
+
+#: Seconds within which a webhook is stored or answered 503; Voucherify waits ten.
 STORE_TIMEOUT = 4.0
+#: Every attempt reads the whole event again: with more messages than this, one event
+#: would hold up all others.
+MAX_MESSAGES = 500
+#: Longest campaign name kept with a delivery, in characters.
+MAX_CAMPAIGN = 255
 
 
 class Pending(Protocol):
-    """A webhook on its way to the disk."""
+    """A webhook on its way into a transaction."""
 
-    def wait(self) -> Stored:
-        """Return when it is there, or raise `StoreUnavailable`."""
+    def wait(self) -> IngestResult:
+        """Return when it is on disk; raise `StoreUnavailable` if it is not in time."""
         ...
 
 
-class Enlist(Protocol):
-    """Queues an arrival for the next transaction."""
-
-    def __call__(
-        self, arrival: Arrival, *, timeout: float, again: str | None
-    ) -> Pending:
-        """Queue it; it counts as not stored after `timeout` seconds."""
-        ...
+#: Queues a decided event, with the id of the stored event it decides again or None, for
+#: the next transaction; it counts as not stored after so many seconds.
+Submit = Callable[[tuple[NewEvent, str | None], float], Pending]
 
 
 class Intake:
-    """The way in, the same for doors and for replays.
+    """Decides what webhooks become, and stores them.
 
     Args:
-        routes: The configured routes, in order.
-        enlist: Stores what was decided.
-        new_id: Makes sortable ids.
+        config: For the routes.
+        sources: By name, those that `Capture.source` may name.
+        destinations: By name; they judge recipients.
+        submit: `GroupCommit.submit` of `store.ingest`.
     """
 
     def __init__(
-        self, routes: Sequence[Route], enlist: Enlist, new_id: Callable[[], str]
+        self,
+        config: Config,
+        sources: Mapping[str, Source],
+        destinations: Mapping[str, Destination],
+        submit: Submit,
     ) -> None:
-        self._routes = routes
-        self._enlist = enlist
-        self._new_id = new_id
+        self._routes = config.routes
+        self._sources = sources
+        self._destinations = destinations
+        self._submit = submit
 
-    def receive(self, capture: Capture, *, again: str | None = None) -> Stored:
-        """Store a proven webhook; what it says is on disk when this returns.
+    def receive(
+        self,
+        capture: Capture,
+        *,
+        timeout: float = STORE_TIMEOUT,
+        reprocess_event_id: str | None = None,
+        request_id: str | None = None,
+    ) -> IngestResult:
+        """Store a verified webhook; it is on disk when this returns.
+
+        Webhooks that are received at the same time share a transaction.
 
         Args:
-            capture: The webhook, its sender already proven.
-            again: Id of the stored event that is to be decided again.
+            capture: The webhook, its sender authenticated.
+            timeout: Seconds until it counts as not stored.
+            reprocess_event_id: Id of the stored event that is decided again.
+            request_id: Of the HTTP request, for the log.
 
         Raises:
             StoreUnavailable: Nothing was kept.
         """
-        return self.begin(capture, timeout=STORE_TIMEOUT, again=again).wait()
+        event = self.decide(capture)
+        pending = self._submit((event, reprocess_event_id), timeout)
+        # Other requests that have arrived reach this line too, and share the commit.
+        time.sleep(0)
+        result = pending.wait()
+        _report(event, result, request_id)
+        return result
 
-    def begin(
-        self, capture: Capture, *, timeout: float, again: str | None = None
-    ) -> Pending:
-        """Decide on a proven webhook and queue it, so that several share a commit.
-
-        Args:
-            capture: The webhook, its sender already proven.
-            timeout: Seconds until it counts as not stored.
-            again: Id of the stored event that is to be decided again.
-        """
-        return self._enlist(self.decide(capture), timeout=timeout, again=again)
-
-    def decide(self, capture: Capture) -> Arrival:
+    def decide(self, capture: Capture) -> NewEvent:
         """Decide what a webhook becomes, whatever is in it."""
-        parsed = voucherify.parse(capture)
-        arrival = Arrival(
-            id=self._new_id(),
+        source = self._sources[capture.source]
+        parsed = source.parse(capture)
+        event = NewEvent(
+            id=new_id(),
             capture=capture,
             transport_key=parsed.transport_key,
             is_hashed=parsed.is_hashed,
             kind=parsed.kind,
             event_type=parsed.event_type,
             status=EventStatus.PARKED,
-            reason=parsed.problem,
+            reason=_problem(parsed),
         )
-        if parsed.problem is not None:
-            return arrival
-        planned = routing.plan(parsed, self._routes, door=capture.door)
+        if event.reason is not None:
+            return event
+        planned = routing.plan(parsed, self._routes, source, capture=capture)
         if not planned:
-            reason = f"no route wants {parsed.event_type or 'this raw body'}"
-            return replace(arrival, status=EventStatus.IGNORED, reason=reason)
+            reason = routing.unmatched_reason(parsed, self._routes, capture=capture)
+            return replace(event, status=EventStatus.IGNORED, reason=reason)
         partial = next((plan for plan in planned if plan.is_partial), None)
         if partial is not None:
-            return _wait_for_whole(arrival, partial)
-        return self._deliverable(arrival, planned)
+            return _park_partial(event, partial)
+        return self._with_deliveries(event, planned)
 
-    def _deliverable(self, arrival: Arrival, planned: Sequence[Planned]) -> Arrival:
+    def _with_deliveries(self, event: NewEvent, planned: Sequence[Planned]) -> NewEvent:
         deliveries, problems = [], []
         for plan in planned:
             recipient = ""
             try:
-                recipient = identity.recipient(plan.reward, plan.route.recipient).name
+                recipient = self._recipient(plan)
             except RecipientError as error:
                 problems.append(error.reason)
-            # One that has none beside others that have: its attempt will hold it.
-            deliveries.append(self._delivery(arrival.capture, plan, recipient))
+            # Without a recipient beside others that have one: its attempt will hold it.
+            deliveries.append(_delivery(event.capture, plan, recipient))
         if len(problems) == len(planned):
-            return replace(arrival, reason=problems[0])
+            return replace(event, reason=problems[0])
         return replace(
-            arrival,
-            status=EventStatus.STORED,
-            reason=None,
-            deliveries=tuple(deliveries),
+            event, status=EventStatus.STORED, reason=None, deliveries=tuple(deliveries)
         )
 
-    def _delivery(self, capture: Capture, plan: Planned, recipient: str) -> NewDelivery:
-        route, reward = plan.route, plan.reward
-        return NewDelivery(
-            id=self._new_id(),
-            route=route.name,
-            route_names=route.names,
-            endpoint=routing.endpoint_of(capture, route),
-            key=reward.key,
-            keys=voucherify.keys_of(reward),
-            recipient=recipient,
-            customer_id=reward.customer_id,
-            codes=reward.codes,
-            campaign=_campaign(reward),
-            voucher_expires_at=_expiry(reward),
-            limit=route.per_customer,
-        )
+    def _recipient(self, plan: Planned) -> str:
+        check = self._destinations[plan.route.destination].check_recipient
+        rules = plan.route.recipient
+        return recipient_of(plan.message.customer, rules, check=check).name
 
 
-def _wait_for_whole(arrival: Arrival, plan: Planned) -> Arrival:
-    """Park an event that shows a part of what one message shall list."""
-    reward = plan.reward
+def _problem(parsed: ParsedWebhook) -> str | None:
+    if parsed.problem is None and len(parsed.messages) > MAX_MESSAGES:
+        return f"{len(parsed.messages)} messages in one webhook; at most {MAX_MESSAGES}"
+    return parsed.problem
+
+
+def _park_partial(event: NewEvent, plan: Planned) -> NewEvent:
+    """Park an event that shows only a part of what one message must list."""
+    message = plan.message
+    size = message.group.size if message.group is not None else 0
     return replace(
-        arrival,
-        reason=f"{reward.published} vouchers, {len(reward.vouchers)} shown; "
+        event,
+        reason=f"{size} vouchers, {len(message.codes)} shown; "
         "subscribe to publication.succeeded",
-        waits_for=reward.key,
-        covered_by=tuple(
-            (name, key) for name in plan.route.names for key in reward.also
+        waits_for=message.key,
+        # The keys of its vouchers, not the short-lived ones of their codes.
+        already_covered_by=tuple(
+            (name, key)
+            for name in plan.route.names
+            for key, ttl in message.alias_keys
+            if ttl == message.key_ttl
         ),
     )
 
 
-def _campaign(reward: Reward) -> str | None:
-    """Name the campaign for the ledger: the handed-over voucher's, else the event's."""
-    names = [voucher.get("campaign") for voucher in reward.vouchers]
-    names.append(reward.campaign.get("name"))
-    return next((name for name in names if isinstance(name, str) and name), None)
+def _delivery(capture: Capture, plan: Planned, recipient: str) -> NewDelivery:
+    route, message = plan.route, plan.message
+    return NewDelivery(
+        id=new_id(),
+        route=route.name,
+        route_names=route.names,
+        destination=route.destination,
+        endpoint=routing.endpoint_of(capture, route),
+        key=message.key,
+        keys=((message.key, message.key_ttl), *message.alias_keys),
+        recipient=recipient,
+        customer_id=message.customer.id,
+        codes=message.codes,
+        campaign=message.campaigns[0][:MAX_CAMPAIGN] if message.campaigns else None,
+        expires_at=message.expires_at,
+        limit=route.limit_per_customer,
+    )
 
 
-def _expiry(reward: Reward) -> datetime | None:
-    """Find when the first voucher expires; unreadable dates count as none."""
-    found = []
-    for voucher in reward.vouchers:
-        text = voucher.get("expiration_date")
-        if not isinstance(text, str):
-            continue
-        # A published example has blanks inside a timestamp.
-        with suppress(ValueError, OverflowError):
-            moment = datetime.fromisoformat(text.replace(" ", ""))
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            found.append(aware.astimezone(UTC))
-    return min(found, default=None)
+def _report(event: NewEvent, result: IngestResult, request_id: str | None) -> None:
+    """Count and log a webhook, now that it is committed."""
+    source = event.capture.source
+    metrics.record_event(source, event.kind, result.status)
+    write = log.warning if result.status is EventStatus.PARKED else log.info
+    write(
+        "event.received",
+        event_id=result.event_id,
+        source=source,
+        status=result.status.value,
+        deliveries=list(result.deliveries),
+        reason=result.reason,
+        request_id=request_id,
+    )
+    for delivery_id in result.held:
+        reason = "limit_per_customer is reached"
+        log.warning("delivery.held", delivery_id=delivery_id, reason=reason)

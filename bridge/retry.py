@@ -6,53 +6,45 @@ Pure: no clock, no randomness of its own, no I/O.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+from typing import Literal
 
 from bridge.config import Retry
-from bridge.model import Cause, Claim, Classification, Outcome
+from bridge.model import Claim, Classification, Outcome, Trigger
 
 FIRST_BACKOFF = timedelta(seconds=1)
 MAX_BACKOFF = timedelta(minutes=5)
-#: The longest wait another party may ask for.
+#: The longest wait that a destination may ask for.
 MAX_RETRY_AFTER = timedelta(minutes=15)
-#: Before a message in doubt is sent once more. No jitter: send slots spread these.
+#: Before a message of unknown outcome is sent once more. No jitter: send slots spread
+#: these.
 RESEND_DELAY = timedelta(seconds=1)
-#: Between two probes of a closed gate.
+#: Between two probes of an open circuit breaker.
 PROBE_EVERY = timedelta(minutes=5)
-#: Sends in a row, unanswered or in doubt, that speak of an outage, not of themselves.
-NARROW_AFTER = 5
 #: 2 to this is beyond any cap; more would overflow after a few hundred attempts.
 _MAX_DOUBLINGS = 32
+_AT_ONCE = timedelta(0)
 
-AT_ONCE = timedelta(0)
+#: What ends an attempt without a further one.
+_FINAL = {
+    Classification.SUCCESS: Trigger.ANSWERED_OK,
+    Classification.SUCCESS_LIKE: Trigger.MUST_NOT_SEND,
+    Classification.PERMANENT: Trigger.GIVEN_UP,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What happens to the delivery."""
 
-    cause: Cause
+    trigger: Trigger
     #: Wait before the next step; None where none follows by itself.
     delay: timedelta | None
     #: In plain words.
     reason: str
 
 
-_UNKNOWN_USER = ("UnknownUserIdError", "UnknownEmailError")
-#: What ends an attempt without a further one.
-_FINAL = {
-    Classification.SUCCESS: Cause.ANSWERED_OK,
-    Classification.SUCCESS_LIKE: Cause.MUST_NOT_SEND,
-    Classification.PERMANENT: Cause.GIVEN_UP,
-}
-
-
 def decide(
-    outcome: Outcome,
-    claim: Claim,
-    *,
-    now: datetime,
-    limits: Retry,
-    rng: Random,
+    outcome: Outcome, claim: Claim, *, now: datetime, limits: Retry, rng: Random
 ) -> Decision:
     """Decide what follows an attempt.
 
@@ -62,48 +54,35 @@ def decide(
     Args:
         outcome: How the attempt ended.
         claim: The delivery, as it was before the attempt.
-        now: The moment after the attempt, aware.
-        limits: How long a message may wait in front of open gates, and whether an
+        now: The moment after the attempt, UTC.
+        limits: How old a message may become while nothing is stopped, and whether an
             unknown user is tried once more.
         rng: For jitter.
     """
-    grace = limits.unknown_user_grace
-    if grace is not None and _is_in_grace(outcome, claim, now - grace):
+    wait = limits.retry_unknown_user_after
+    if wait is not None and _is_awaited_user(outcome, claim, now - wait):
         reason = f"{outcome.reason}; tried once more, as the profile may be on its way"
-        return Decision(cause=Cause.NOT_PROCESSED, delay=grace, reason=reason)
+        return Decision(trigger=Trigger.NOT_PROCESSED, delay=wait, reason=reason)
     final = _FINAL.get(outcome.classification)
     if final is not None:
-        return Decision(cause=final, delay=None, reason=outcome.reason)
-    if outcome.classification is Classification.CONFIG:
-        return Decision(cause=Cause.GATE_CLOSED, delay=AT_ONCE, reason=outcome.reason)
-    if outcome.is_unknown:
-        return Decision(
-            cause=Cause.OUTCOME_UNKNOWN, delay=AT_ONCE, reason=outcome.reason
-        )
+        return Decision(trigger=final, delay=None, reason=outcome.reason)
+    if outcome.classification is Classification.CONFIG or outcome.is_unknown:
+        is_config = outcome.classification is Classification.CONFIG
+        trigger = Trigger.CIRCUIT_OPEN if is_config else Trigger.OUTCOME_UNKNOWN
+        return Decision(trigger=trigger, delay=_AT_ONCE, reason=outcome.reason)
     delay = _delay(outcome, claim.attempts, rng)
     end = _end(outcome, claim, now=now, delay=delay, max_age=limits.max_age)
     if end is not None:
         reason = f"given up, {end}; last: {outcome.reason}"
-        return Decision(cause=Cause.GIVEN_UP, delay=None, reason=reason)
-    return Decision(cause=Cause.NOT_PROCESSED, delay=delay, reason=outcome.reason)
-
-
-def _is_in_grace(outcome: Outcome, claim: Claim, since: datetime) -> bool:
-    """Tell whether an unknown user is to be tried once more.
-
-    After the wait it is neither the first attempt nor young, so it is once.
-    """
-    if outcome.code not in _UNKNOWN_USER:
-        return False
-    is_final = outcome.classification is Classification.PERMANENT
-    return is_final and (claim.attempts == 0 or claim.aging_since > since)
+        return Decision(trigger=Trigger.GIVEN_UP, delay=None, reason=reason)
+    return Decision(trigger=Trigger.NOT_PROCESSED, delay=delay, reason=outcome.reason)
 
 
 def backoff(attempts: int, rng: Random) -> timedelta:
     """Return the wait after a failed attempt: doubled, capped, then jittered.
 
-    The jitter takes up to half away. It comes after the cap: before it, everybody who
-    has reached the cap would wait the same time and return at once.
+    The jitter takes up to half away. It comes after the cap: before it, all deliveries
+    that have reached the cap would wait the same time and return at once.
 
     Args:
         attempts: How many were made before the failed one.
@@ -113,29 +92,42 @@ def backoff(attempts: int, rng: Random) -> timedelta:
     return min(doubled, MAX_BACKOFF) * rng.uniform(0.5, 1)
 
 
-def doubt(policy: str, doubts: int) -> Decision:
-    """Decide about a delivery of which nobody knows whether it was sent, unchecked.
+def in_doubt_decision(
+    policy: Literal["resend", "hold"], unknown_outcomes: int
+) -> Decision:
+    """Decide about a delivery of unknown outcome that is not checked.
 
     Args:
-        policy: The route's `in_doubt`, `resend` or `hold`.
-        doubts: Unknown outcomes so far, this one included.
+        policy: The route's `on_unknown_outcome`.
+        unknown_outcomes: So far, this one included.
     """
-    if policy == "resend" and doubts <= 1:
+    if policy == "resend" and unknown_outcomes <= 1:
         return Decision(
-            cause=Cause.POLICY_RESEND,
+            trigger=Trigger.POLICY_RESEND,
             delay=RESEND_DELAY,
-            reason="sent perhaps; sent once more, as its route says",
+            reason="perhaps sent; sent once more, as its route says",
         )
     if policy == "resend":
-        reason = "sent perhaps, more than once; sent again only by hand"
+        reason = "perhaps sent, more than once; an operator must redeliver it"
     else:
-        reason = "sent perhaps; held, as its route says"
-    return Decision(cause=Cause.POLICY_HOLD, delay=None, reason=reason)
+        reason = "perhaps sent; held, as its route says"
+    return Decision(trigger=Trigger.POLICY_HOLD, delay=None, reason=reason)
+
+
+def _is_awaited_user(outcome: Outcome, claim: Claim, since: datetime) -> bool:
+    """Tell whether an unknown user is to be tried once more.
+
+    After the wait it is neither the first attempt nor young, so it is once.
+    """
+    if not outcome.is_unknown_user:
+        return False
+    is_final = outcome.classification is Classification.PERMANENT
+    return is_final and (claim.attempts == 0 or claim.age_started_at > since)
 
 
 def _delay(outcome: Outcome, attempts: int, rng: Random) -> timedelta:
     """Wait as long as the backoff says, and at least as long as was asked for."""
-    asked = min(outcome.retry_after or AT_ONCE, MAX_RETRY_AFTER)
+    asked = min(outcome.retry_after or _AT_ONCE, MAX_RETRY_AFTER)
     return max(backoff(attempts, rng), asked)
 
 
@@ -151,10 +143,9 @@ def _end(
     made = claim.attempts + 1
     if outcome.max_attempts is not None and made >= outcome.max_attempts:
         return f"after {made} attempts"
-    if now - claim.aging_since >= max_age:
+    if now - claim.age_started_at >= max_age:
         return f"older than {max_age.total_seconds() / 3600:g} hours"
-    expiry = claim.voucher_expires_at
     # By then the code would be worth nothing to its owner.
-    if expiry is not None and now + delay >= expiry:
+    if claim.expires_at is not None and now + delay >= claim.expires_at:
         return "its voucher expires before the next attempt"
     return None

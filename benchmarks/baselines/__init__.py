@@ -1,1 +1,1 @@
-"""What the bridge is measured against, written as people write it."""
+"""The programs that the bridge is compared with, written as people write them."""

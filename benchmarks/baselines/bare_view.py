@@ -1,4 +1,4 @@
-"""The least a Flask receiver can do: answer 202. It keeps nothing."""
+"""The least a Flask receiver can do: answer 202. It stores nothing."""
 
 from flask import Flask
 

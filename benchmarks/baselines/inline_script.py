@@ -6,7 +6,7 @@ import requests
 from flask import Flask, request
 
 app = Flask(__name__)
-ITERABLE_URL = os.environ["ITERABLE_BASE_URL"]
+URL = f"{os.environ['ITERABLE_BASE_URL']}/api/email/target"
 HEADERS = {"Api-Key": os.environ["ITERABLE_API_KEY"]}
 
 
@@ -16,12 +16,8 @@ def webhook() -> tuple[str, int]:
     payload = {
         "campaignId": 16504306,
         "recipientUserId": data["customer"]["source_id"],
-        "dataFields": {
-            "couponCode": data["voucher"]["code"],
-            "campaign": data["campaign"]["name"],
-        },
+        "dataFields": {"couponCode": data["voucher"]["code"]},
     }
-    url = f"{ITERABLE_URL}/api/email/target"
-    response = requests.post(url, json=payload, headers=HEADERS, timeout=10)
+    response = requests.post(URL, json=payload, headers=HEADERS, timeout=10)
     response.raise_for_status()
     return "", 202

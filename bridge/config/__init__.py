@@ -1,52 +1,80 @@
 """File and environment to one frozen `Config`; nothing else reads either.
 
+Settings and specs are here at once; what reads the file is imported when it is used,
+because marshmallow takes longer to import than `--help` may take.
+
 References:
     `config.example.yaml` describes every setting of the file.
 """
 
-from bridge.config.environment import environ, header_fault, is_loopback, url_fault
-from bridge.config.loading import Examined, examine, load
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.config.environment import environ
 from bridge.config.settings import (
     Alerts,
-    Condition,
     Config,
-    Iterable,
+    DestinationConfig,
     Log,
     Lookup,
+    Match,
     Metrics,
-    Receive,
     RecipientRule,
     Retention,
     Retry,
     Role,
     Route,
-    Secrets,
+    SecretSpec,
+    SectionSpec,
+    SourceConfig,
     Verify,
-    Voucherify,
 )
+from bridge.config.urls import header_fault, is_loopback, url_fault
+
+if TYPE_CHECKING:
+    from bridge.config.loading import examine, load
 
 __all__ = [
     "Alerts",
-    "Condition",
     "Config",
-    "Examined",
-    "Iterable",
+    "DestinationConfig",
     "Log",
     "Lookup",
+    "Match",
     "Metrics",
-    "Receive",
     "RecipientRule",
     "Retention",
     "Retry",
     "Role",
     "Route",
-    "Secrets",
+    "SecretSpec",
+    "SectionSpec",
+    "SourceConfig",
     "Verify",
-    "Voucherify",
     "environ",
     "examine",
     "header_fault",
     "is_loopback",
     "load",
+    "shipped",
     "url_fault",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("examine", "load"):
+        raise AttributeError(name)
+    return getattr(import_module("bridge.config.loading"), name)
+
+
+def shipped(name: str) -> Path:
+    """Find a file or folder shipped with the package, in a checkout or installed.
+
+    Args:
+        name: `samples`, `templates` or `config.example.yaml`.
+    """
+    package = Path(__file__).parents[1]
+    # Other packages are beside an installed one, and one may be called `samples`.
+    is_checkout = (package.parent / "pyproject.toml").is_file()
+    return (package.parent if is_checkout else package / "_data") / name

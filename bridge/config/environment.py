@@ -1,28 +1,22 @@
-"""The variables the program reads, and what is wrong with them."""
+"""The environment variables the program reads, and what is wrong with them.
+
+No message shows a value or a part of one. Problems are collected while values are read.
+"""
 
 import os
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
 
-from bridge.config.settings import Role
+from bridge.config.urls import database_fault, header_fault
 from bridge.errors import Problem
 
-#: What the program reads; the file may give each another name.
+#: What every installation reads; vendors add their own (`SecretSpec.variable`).
 VARIABLES = (
-    "VOUCHERIFY_WEBHOOK_SECRET",
     "BRIDGE_INBOUND_TOKEN",
-    "ITERABLE_WEBHOOK_SECRET",
     "BRIDGE_CONSOLE_PASSWORD",
     "BRIDGE_METRICS_TOKEN",
     "ALERT_WEBHOOK_URL",
-    "ITERABLE_API_KEY",
-    "ITERABLE_BASE_URL",
-    "VOUCHERIFY_APP_ID",
-    "VOUCHERIFY_APP_TOKEN",
-    "VOUCHERIFY_BASE_URL",
     "DATABASE_URL",
     "BRIDGE_EPHEMERAL_DISK",
     "PORT",
@@ -30,80 +24,38 @@ VARIABLES = (
     "LOG_LEVEL",
     "LOG_FORMAT",
 )
-#: Of these those that are only compared with what others show or sign.
-_SECRETS = (
-    "VOUCHERIFY_WEBHOOK_SECRET",
-    "BRIDGE_INBOUND_TOKEN",
-    "ITERABLE_WEBHOOK_SECRET",
-    "BRIDGE_CONSOLE_PASSWORD",
-    "BRIDGE_METRICS_TOKEN",
-)
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+LEAST_SECRET = 6
+_QUOTES = "\"'"
 
 
 def environ() -> Mapping[str, str]:
-    """Return the process environment; the only place that touches it."""
+    """Return the process environment; only this function and `bootstrap` touch it."""
     return os.environ
 
 
 class Environment:
-    """The variables the program reads, under the names the file gives them."""
+    """Reads variables under the names the file gives them, and notes their faults.
 
-    def __init__(self, env: Mapping[str, str], renamed: Any) -> None:
+    A variable may also be given as a file: `NAME_FILE` names one whose text is the
+    value, without the line break at its end.
+
+    Args:
+        env: The variables.
+        renamed: `environment:` of the file: the bridge's name -> the name used here.
+    """
+
+    def __init__(self, env: Mapping[str, str], renamed: Mapping[str, str]) -> None:
         self._env = env
-        self._renamed = renamed if isinstance(renamed, Mapping) else {}
+        self._renamed = renamed
+        #: The first of each variable, by its name here.
+        self._problems: dict[str, Problem] = {}
+        #: Value -> its purpose and variable.
+        self._purposes: dict[str, tuple[str, str]] = {}
 
-    def name(self, name: str) -> str:
-        """Give the name that stands for a variable here."""
-        return str(self._renamed.get(name, name))
-
-    def get(self, name: str, default: str = "") -> str:
-        """Read a variable; blank counts as unset."""
-        return self._env.get(self.name(name), "").strip() or default
-
-    def several(self, name: str) -> tuple[str, ...]:
-        """Read a comma-separated list, as secrets are while they rotate."""
-        return tuple(one.strip() for one in self.get(name).split(",") if one.strip())
-
-    def problems(
-        self, roles: tuple[Role, ...], *, has_data_center: bool
-    ) -> list[Problem]:
-        """List what is missing for these roles, and what makes no sense."""
-        found = self._proofs() if "receive" in roles else []
-        if "deliver" in roles:
-            if not self.get("ITERABLE_API_KEY"):
-                found.append(Problem(self.name("ITERABLE_API_KEY"), "is not set"))
-            if not self.get("ITERABLE_BASE_URL") and not has_data_center:
-                fault = "is needed: us or eu (no default)"
-                found.append(Problem("iterable.data_center", fault))
-        if "reconcile" in roles:
-            found += [
-                Problem(self.name(name), "is not set; reconcile needs it")
-                for name in ("VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN")
-                if not self.get(name)
-            ]
-        for name in _SECRETS:
-            found += self._faults(name, _secret_fault)
-        for name in ("ITERABLE_API_KEY", "VOUCHERIFY_APP_ID", "VOUCHERIFY_APP_TOKEN"):
-            found += self._faults(name, header_fault)
-        for name in ("ITERABLE_BASE_URL", "VOUCHERIFY_BASE_URL"):
-            found += self._faults(name, _base_url_fault)
-        found += self._faults("ALERT_WEBHOOK_URL", _alert_fault)
-        found += self._faults("DATABASE_URL", _database_fault) + self._forgetting()
-        found += self._number("PORT", 0, 65535) + self._number("WEB_CONCURRENCY", 1, 64)
-        found += self._choice("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR")
-        return found + self._choice("LOG_FORMAT", "json", "text")
-
-    def _proofs(self) -> list[Problem]:
-        """Demand a secret or a token: one of them is enough."""
-        proofs = ("VOUCHERIFY_WEBHOOK_SECRET", "BRIDGE_INBOUND_TOKEN")
-        if any(self.several(name) for name in proofs):
-            return []
-        fault = (
-            f"is not set, nor is {self.name(proofs[1])}: "
-            "without either, anybody could send rewards"
-        )
-        return [Problem(self.name(proofs[0]), fault)]
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything found so far, at most one of each variable."""
+        return list(self._problems.values())
 
     @property
     def is_dyno(self) -> bool:
@@ -114,111 +66,130 @@ class Environment:
         """
         return "DYNO" in self._env
 
-    def _forgetting(self) -> list[Problem]:
-        """Refuse a file where the disk is emptied at each restart."""
-        is_file = self.get("DATABASE_URL", "sqlite").startswith("sqlite")
-        accepted = self.get("BRIDGE_EPHEMERAL_DISK") == "accept"
-        if not (self.is_dyno and is_file) or accepted:
-            return self._choice("BRIDGE_EPHEMERAL_DISK", "", "accept")
-        fault = (
-            "a dyno loses its files at each restart: add Heroku Postgres, or set "
-            f"{self.name('BRIDGE_EPHEMERAL_DISK')}=accept"
-        )
-        return [Problem(self.name("DATABASE_URL"), fault)]
+    def name(self, variable: str) -> str:
+        """Give the name that a variable has here."""
+        return str(self._renamed.get(variable, variable))
 
-    def _faults(
-        self, name: str, fault_of: Callable[[str], str | None]
-    ) -> list[Problem]:
-        value = self.get(name)
-        fault = fault_of(value) if value else None
-        return [] if fault is None else [Problem(self.name(name), fault)]
+    def add(self, variable: str, message: str) -> None:
+        """Note a fault of a variable."""
+        name = self.name(variable)
+        self._problems.setdefault(name, Problem(name, message))
 
-    def _number(self, name: str, low: int, high: int) -> list[Problem]:
-        text = self.get(name)
-        if not text or (re.fullmatch(r"\d{1,5}", text) and low <= int(text) <= high):
-            return []
-        return [Problem(self.name(name), f"must be a number from {low} to {high}")]
+    def text(
+        self, variable: str, fault_of: Callable[[str], str | None] | None = None
+    ) -> str:
+        """Read a variable; blank counts as unset and is ""."""
+        value = self._raw(variable)
+        if not value.strip():
+            return ""
+        fault = _general_fault(value)
+        if fault is None and fault_of is not None:
+            fault = fault_of(value)
+        if fault is not None:
+            self.add(variable, fault)
+        return value
 
-    def _choice(self, name: str, *allowed: str) -> list[Problem]:
-        text = self.get(name, allowed[0])
-        if text.lower() in {one.lower() for one in allowed}:
-            return []
-        return [Problem(self.name(name), f"must be one of {', '.join(allowed)}")]
+    def secret(
+        self,
+        variable: str,
+        purpose: str = "",
+        *,
+        is_list: bool = False,
+        is_sent: bool = False,
+    ) -> tuple[str, ...]:
+        """Read a secret, or a comma-separated list of them; empty where unset.
+
+        Args:
+            variable: The bridge's name of it.
+            purpose: What it is for, the same for all variables that may share a value.
+            is_list: Whether several may be given while one replaces another.
+            is_sent: Whether it travels in an HTTP header.
+        """
+        text = self.text(variable)
+        if text != text.strip():
+            self.add(variable, "has blanks around it")
+        whole = text.strip()
+        parts = whole.split(",") if is_list else [whole]
+        values = tuple(one.strip() for one in parts if one.strip())
+        for value in values:
+            self._check_secret(variable, value, purpose or variable, is_sent=is_sent)
+        return values
+
+    def number(self, variable: str, default: int, low: int, high: int) -> int:
+        """Read a whole number within limits."""
+        text = self.text(variable).strip()
+        if not text:
+            return default
+        if re.fullmatch(r"[0-9]{1,5}", text) and low <= int(text) <= high:
+            return int(text)
+        self.add(variable, f"must be a number from {low} to {high}")
+        return default
+
+    def choice(self, variable: str, *allowed: str) -> str:
+        """Read one of some words, in any case; the first is the default."""
+        text = self.text(variable).strip() or allowed[0]
+        found = next((one for one in allowed if one.lower() == text.lower()), None)
+        if found is None:
+            self.add(variable, f"must be one of {', '.join(filter(None, allowed))}")
+        return found or allowed[0]
+
+    def database_url(self) -> str:
+        """Read where the database is."""
+        url = self.text("DATABASE_URL", database_fault).strip()
+        accepts = self.choice("BRIDGE_EPHEMERAL_DISK", "", "accept") == "accept"
+        is_file = not url or url.lower().startswith("sqlite")
+        if self.is_dyno and is_file and not accepts:
+            self.add(
+                "DATABASE_URL",
+                "a dyno loses its files at each restart: add Heroku Postgres, or set "
+                f"{self.name('BRIDGE_EPHEMERAL_DISK')}=accept",
+            )
+        return url or "sqlite:///bridge.db"
+
+    def _raw(self, variable: str) -> str:
+        name = self.name(variable)
+        value, file = self._env.get(name, ""), self._env.get(f"{name}_FILE", "")
+        if not file.strip():
+            return value
+        if value.strip():
+            self.add(variable, f"is set, and {name}_FILE too: set only one of them")
+            return value
+        try:
+            return Path(file.strip()).read_text(encoding="utf-8-sig").rstrip("\r\n")
+        except OSError as error:
+            fault = f"its file cannot be read: {error.strerror}"
+        except ValueError:
+            fault = "its file is not UTF-8 text"
+        self._problems[f"{name}_FILE"] = Problem(f"{name}_FILE", fault)
+        return ""
+
+    def _check_secret(
+        self, variable: str, value: str, purpose: str, *, is_sent: bool
+    ) -> None:
+        if len(value) < LEAST_SECRET:
+            self.add(variable, f"is too short: at least {LEAST_SECRET} characters")
+        fault = header_fault(value) if is_sent else None
+        if fault is not None:
+            self.add(variable, fault)
+        other, known = self._purposes.setdefault(value, (purpose, variable))
+        if other != purpose:
+            self.add(
+                variable,
+                f"has the same value as {self.name(known)}: use another secret for "
+                "each purpose",
+            )
 
 
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to this machine only."""
-    host = urlsplit(url).hostname or ""
+def _general_fault(value: str) -> str | None:
+    """Find what a shell or a file of variables left in a value."""
+    text = value.strip()
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def url_fault(url: str) -> str | None:
-    """Say why a URL names no server that may be called; None where it does."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "is not a URL: its host or port cannot be read"
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return "is not a URL: it has characters that may not stand in one"
-    if "@" in parts.netloc:
-        # It is printed with every plan.
-        return "must not have a user or a password in it"
-    if parts.scheme not in ("http", "https") or not _is_host(parts.hostname or ""):
-        return "is not a URL such as https://host"
-    return None
-
-
-def _is_host(name: str) -> bool:
-    labels = name.removesuffix(".").split(".")
-    if all(_LABEL.fullmatch(label) for label in labels):
-        return True
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _base_url_fault(url: str) -> str | None:
-    fault = url_fault(url)
-    if fault is None and ("?" in url or "#" in url):
-        return "must end with the host or a path"
-    if fault is None and not (url.startswith("https:") or is_loopback(url)):
-        return "must be https, or loopback"
-    return fault
-
-
-def _alert_fault(url: str) -> str | None:
-    fault = url_fault(url)
-    if fault is None and not (url.startswith("https:") or is_loopback(url)):
-        return "must be https, or loopback"
-    return fault
-
-
-def _database_fault(url: str) -> str | None:
-    """Find what would make a reader of the URL fail; never shows any of it."""
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        return "is not a URL: its host or port cannot be read"
-    return None if url.isprintable() else "has characters that cannot stand in it"
-
-
-def _secret_fault(value: str) -> str | None:
-    """Find bytes that are no text: Python reads each as half a character."""
-    try:
+        # Python reads each byte that is no text as half a character.
         value.encode()
     except UnicodeEncodeError:
         return "is not UTF-8"
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        return "begins or ends with a quote: write the value without quotes"
+    if "${" in text:
+        return "has ${…} in it that nothing has replaced: write the value itself"
     return None
-
-
-def header_fault(value: str) -> str | None:
-    """Say why a header cannot carry a value; None where it can."""
-    if value.isascii() and value.isprintable():
-        return None
-    return "has characters that cannot stand in a header"

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn, Protocol
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError, nodes
 
 from bridge.config import Route
 from bridge.errors import ConfigError, Problem, RenderError
-from bridge.model import Parsed, Recipient, Reward
-from bridge.rendering.budget import MAX_OUTPUT, STEPS, Refusal, Run, running, within
+from bridge.model import Json, Message, ParsedWebhook, Recipient
 from bridge.rendering.context import context_of
-from bridge.rendering.language import Language
-from bridge.rendering.payload import Payload, finish
-from bridge.rendering.syntax import faults, metered, parse
+from bridge.rendering.language import Language, rewritten
+from bridge.rendering.lint import Names, faults
+from bridge.rendering.values import MAX_OUTPUT, RUN, Refusal, Run, dumps
 
-_LANGUAGE = Language()
+LANGUAGE = Language()
 #: What foreign code raises over an unfit value. Its text may hold the value, ours not.
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (RecursionError, "it is nested too deeply"),
@@ -32,33 +32,62 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (RuntimeError, "it cannot be worked out"),
     (NameError, "it cannot be worked out"),
 )
-_FOREIGN = tuple(kind for kind, _ in _SENTENCES)
+_FOREIGN = tuple(one for one, _ in _SENTENCES)
+
+
+class _Checked(Protocol):
+    """A payload judged by a destination (`PayloadCheck`)."""
+
+    @property
+    def document(self) -> Mapping[str, Json]: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    @property
+    def names_campaign(self) -> bool: ...
+
+
+class PayloadRules(Protocol):
+    """What rendering needs of a destination."""
+
+    def check_payload(
+        self, route: Route, endpoint: str, document: Json, recipient: Recipient
+    ) -> _Checked:
+        """Judge a rendered document; raise `ValueError` with the reason in words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """What one attempt sends."""
+
+    #: Compact JSON in UTF-8.
+    body: bytes
+    document: Mapping[str, Json]
+    #: Keys of the webhook's body that the destination does not know, left out.
+    dropped: int
+    #: True where the webhook's own body named the campaign, and no route did.
+    names_campaign: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Compiled:
     """A template ready to run."""
 
     name: str
     source: str
     template: Template
 
-    def text(self, run: Run) -> str:
-        """Run it to its end.
-
-        Raises:
-            Refusal: It puts out too much.
-        """
+    def text(self, context: dict[str, Json]) -> str:
+        """Run it to its end, in the run in progress."""
         pieces, length = [], 0
-        for piece in self.stream(run):
-            length = within(length + len(piece), MAX_OUTPUT)
+        for piece in self._stream(context):
+            length += len(piece)
+            if length > MAX_OUTPUT:
+                raise Refusal(f"the payload grows beyond {MAX_OUTPUT:,} characters")
             pieces.append(piece)
         return "".join(pieces)
-
-    def stream(self, run: Run) -> Iterator[str]:
-        """Start it; the pieces come as it goes."""
-        context = self.template.new_context(run.context)
-        return self.template.root_render_func(context)
 
     def line_of(self, trace: TracebackType | None) -> int | None:
         """Find the innermost line of the template in a traceback."""
@@ -69,10 +98,9 @@ class _Compiled:
             trace = trace.tb_next
         return line
 
-    def line_at(self, position: int, run: Run) -> int | None:
+    def line_at(self, position: int, context: dict[str, Json]) -> int | None:
         """Find the line that put out a position, by running it again."""
-        run.steps = STEPS
-        stream = self.stream(run)
+        stream = self._stream(context)
         for piece in stream:
             frame = getattr(stream, "gi_frame", None)
             if position <= len(piece) and frame is not None:
@@ -81,6 +109,9 @@ class _Compiled:
             position -= len(piece)
         return None
 
+    def _stream(self, context: dict[str, Json]) -> Iterator[str]:
+        return self.template.root_render_func(self.template.new_context(context))
+
 
 class Templates:
     """The payload templates of a folder, compiled.
@@ -88,7 +119,7 @@ class Templates:
     Args:
         folder: Where the templates are.
         names: File names in it.
-        edited: Texts that stand for files, by their names.
+        edited: Texts used in place of files, by their names.
 
     Raises:
         ConfigError: With every problem of every template.
@@ -101,96 +132,190 @@ class Templates:
         edited: Mapping[str, str] | None = None,
     ) -> None:
         problems: list[Problem] = []
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[str, Compiled] = {}
         for name in sorted(set(names)):
-            compiled, found = _compile(folder, name, (edited or {}).get(name))
-            problems += found
-            if compiled is not None:
-                self._compiled[name] = compiled
+            try:
+                source = (edited or {}).get(name) or text_of(folder, name)
+                tree = parsed_tree(name, source, None)
+                self._compiled[name] = compiled(name, source, tree)
+            except ConfigError as error:
+                problems += error.problems
         if problems:
             raise ConfigError(problems)
 
-    def render(
+    def render(  # noqa: PLR0913 - everything a payload is made of, by keyword
         self,
         route: Route,
         *,
         endpoint: str,
-        parsed: Parsed,
-        reward: Reward,
+        parsed: ParsedWebhook,
+        message: Message,
         recipient: Recipient,
         delivery_id: str,
+        destination: PayloadRules,
     ) -> Payload:
-        """Make the payload of one reward.
+        """Make the payload of one message.
 
         Args:
             route: Names the template.
-            endpoint: Where it will go; a drop-in door may name another than the route.
+            endpoint: Where it will go; a compatible endpoint may name another than the
+                route.
             parsed: The webhook.
-            reward: One of its rewards.
+            message: One of its messages.
             recipient: Who gets it.
             delivery_id: `bridge_id` in the template.
+            destination: Judges the payload.
 
         Raises:
             RenderError: With the line where it is known, and nothing personal.
         """
-        compiled = self._compiled[route.template]
-        context = context_of(route, endpoint, parsed, reward, recipient)
+        one = self._compiled[route.template]
+        context = context_of(route, endpoint, parsed, message, recipient)
         context["bridge_id"] = delivery_id
-        run = Run(
-            source=compiled.source,
-            context=context,
-            endpoint=endpoint,
-            recipient=recipient,
-            campaign_id=route.campaign_id,
-        )
-        with running(run):
-            return _rendered(compiled, run)
+        document = rendered(one, context)
+        return judged(one.name, document, route, endpoint, recipient, destination)
 
 
-def lint(folder: Path, name: str) -> list[Problem]:
+def lint(folder: Path, name: str, names: Names | None = None) -> list[Problem]:
     """List what is wrong with one template's text.
+
+    Args:
+        folder: Where the templates are.
+        name: File name in it.
+        names: What the template may name; None leaves that to the rendering.
 
     Returns:
         Problems whose path is the template's name and whose message begins with the
         line: syntax, unknown names, and quotes typed around an expression.
     """
-    return _compile(folder, name)[1]
+    try:
+        parsed_tree(name, text_of(folder, name), names)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
-def _compile(
-    folder: Path, name: str, source: str | None = None
-) -> tuple[_Compiled | None, list[Problem]]:
+def parsed_tree(name: str, source: str, names: Names | None) -> nodes.Template:
+    """Parse a template.
+
+    Raises:
+        ConfigError: With everything that is wrong with its text.
+    """
     try:
-        if source is None:
-            source = (folder / name).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        return None, [Problem(name, f"cannot be read: {error.strerror}")]
-    except UnicodeDecodeError:
-        return None, [Problem(name, "is not UTF-8 text")]
-    try:
-        tree = parse(_LANGUAGE, source, name)
-        found = faults(_LANGUAGE, source, tree)
-        if found:
-            return None, [Problem(name, f"line {x.line}: {x.message}") for x in found]
-        code = _LANGUAGE.compile(metered(tree), name=name, filename=name)
+        tree = LANGUAGE.parse(source, name=name, filename=name)
+        found = faults(LANGUAGE, source, tree, names)
     except TemplateSyntaxError as error:
-        return None, [Problem(name, f"line {error.lineno}: {error.message}")]
+        raise ConfigError(
+            [Problem(name, f"line {error.lineno}: {error.message}")]
+        ) from None
     except (RecursionError, MemoryError, SyntaxError, ValueError):
-        return None, [Problem(name, "is nested too deeply, or has too long a number")]
-    template = Template.from_code(_LANGUAGE, code, dict(_LANGUAGE.globals))
-    return _Compiled(name, source, template), []
+        fault = "is nested too deeply, or has too long a number"
+        raise ConfigError([Problem(name, fault)]) from None
+    if found:
+        raise ConfigError(
+            [Problem(name, f"line {one.line}: {one.message}") for one in found]
+        )
+    return tree
 
 
-def _rendered(compiled: _Compiled, run: Run) -> Payload:
+def compiled(
+    name: str, source: str, tree: nodes.Template, language: Language = LANGUAGE
+) -> Compiled:
+    """Compile a parsed template.
+
+    Raises:
+        ConfigError: It is nested too deeply.
+    """
     try:
-        return finish(compiled.text(run), run)
+        code = language.compile(rewritten(tree), name=name, filename=name)
+    except (RecursionError, MemoryError, SyntaxError, ValueError, TemplateError):
+        raise ConfigError([Problem(name, "is nested too deeply")]) from None
+    return Compiled(
+        name, source, Template.from_code(language, code, dict(language.globals))
+    )
+
+
+def rendered(one: Compiled, context: dict[str, Json]) -> dict[str, Json]:
+    """Run a template and read what it put out; a key that is null is left out.
+
+    Raises:
+        RenderError: With the line where it is known, and nothing personal.
+    """
+    token = RUN.set(Run(source=one.source, context=context))
+    try:
+        document = _DECODER.decode(one.text(context))
+        if isinstance(document, dict):
+            return {key: value for key, value in document.items() if value is not None}
+        line, reason = None, "the payload must be an object"
     except json.JSONDecodeError as error:
-        line = compiled.line_at(error.pos, run)
+        line = one.line_at(error.pos, context)
         reason = f"the result is not JSON: {error.msg}"
     except (Refusal, UndefinedError) as error:
-        line, reason = compiled.line_of(error.__traceback__), str(error)
+        line, reason = one.line_of(error.__traceback__), str(error)
     except _FOREIGN as error:
-        line = compiled.line_of(error.__traceback__)
+        line = one.line_of(error.__traceback__)
         reason = next(text for kind, text in _SENTENCES if isinstance(error, kind))
-    # Not `from error`: what foreign code says may hold somebody's name.
-    raise RenderError(reason, template=compiled.name, line=line) from None
+    finally:
+        RUN.reset(token)
+    # Outside the handlers: what foreign code says may have a name or an address in it.
+    raise RenderError(reason, template=one.name, line=line)
+
+
+def judged(
+    name: str,
+    document: Json,
+    route: Route,
+    endpoint: str,
+    recipient: Recipient,
+    destination: PayloadRules,
+) -> Payload:
+    """Let the destination judge a document, and make it the body to send.
+
+    Raises:
+        RenderError: It is not what the endpoint accepts.
+    """
+    try:
+        checked = destination.check_payload(route, endpoint, document, recipient)
+        body = dumps(checked.document).encode()
+        if len(body) <= MAX_OUTPUT:
+            return Payload(
+                body=body,
+                document=checked.document,
+                dropped=checked.dropped,
+                names_campaign=checked.names_campaign,
+            )
+        reason = f"the payload has {len(body):,} of at most {MAX_OUTPUT:,} bytes"
+    except UnicodeEncodeError:
+        reason = "a lone surrogate (half a character) cannot be sent"
+    except (ValueError, Refusal) as error:
+        reason = str(error)
+    raise RenderError(reason, template=name)
+
+
+def text_of(folder: Path, name: str) -> str:
+    """Read a template.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return (folder / name).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        fault = "is not UTF-8 text"
+    raise ConfigError([Problem(name, fault)])
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise Refusal("an object has the same key twice")
+    return document
+
+
+def _constant(_: str) -> NoReturn:
+    raise Refusal("a number is not finite")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

@@ -1,20 +1,21 @@
-"""What the store asks of a database: transactions, and word of others' commits.
-
-Every foreign error leaves as `StoreUnavailable`.
-"""
+"""A transaction, and the errors of a database in the store's own words."""
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import ColumnElement, Connection, Delete, Row, Update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError, StatementError
 
 from bridge.errors import StoreUnavailable
+from bridge.store.schema import MAX_IN_VALUES
 
 #: Seconds a write waits for its turn when its caller names no time.
 TIMEOUT = 4.0
@@ -22,29 +23,31 @@ TIMEOUT = 4.0
 #: A row of whatever columns a statement asked for.
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
+_Value = TypeVar("_Value")
 
-class Refused(StoreUnavailable):
-    """The database took the statement and refused what was in it."""
+
+class InvalidValue(StoreUnavailable):
+    """The database took the statement and rejected a value in it."""
 
 
 @dataclass(slots=True)
-class Tx:
-    """One transaction."""
+class Transaction:
+    """One transaction; every function of the store takes it first."""
 
     connection: Connection
-    #: The store's clock when the transaction began, in UTC.
+    #: The store's clock when the transaction began, UTC.
     now: datetime
-    #: True where other processes should look at the queue once it is committed.
-    is_news: bool = False
-    #: Asks the database for the time again; None where it stands still meanwhile.
+    #: Set to True where other processes should look at the queue after the commit.
+    notify_workers: bool = False
+    #: Asks the database for the time again; None where `now` is good enough.
     clock: Callable[[], datetime] | None = None
 
-    def moment(self) -> datetime:
-        """Tell the store's clock now, which may be later than at the beginning."""
+    def current_time(self) -> datetime:
+        """Read the store's clock now, which may be later than at the beginning."""
         return self.now if self.clock is None else self.clock()
 
     @property
-    def is_shared(self) -> bool:
+    def is_concurrent(self) -> bool:
         """Tell whether other transactions may write at the same time."""
         return self.connection.dialect.name != "sqlite"
 
@@ -54,83 +57,68 @@ def host_clock() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC)
 
 
-class Database(Protocol):
-    """One database as one process sees it; opened at first use."""
+def chunks(
+    values: Iterable[_Value], size: int = MAX_IN_VALUES
+) -> Iterator[list[_Value]]:
+    """Cut values into lists short enough for one `IN`."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
-    def now(self) -> datetime:
-        """Tell the store's time between transactions, without asking the database."""
-        ...
 
-    def exists(self) -> bool:
-        """Tell whether there is a database, without making one."""
-        ...
+def execute_chunks(
+    tx: Transaction,
+    statement: Update | Delete,
+    column: ColumnElement[Any],
+    values: Iterable[str],
+) -> int:
+    """Run an UPDATE or DELETE for every row whose column is one of the values.
 
-    def write(self, timeout: float = TIMEOUT) -> AbstractContextManager[Tx]:
-        """Open a transaction that may write; commit it at the end of the block.
+    Returns:
+        How many rows it changed.
+    """
+    return sum(
+        tx.connection.execute(statement.where(column.in_(chunk))).rowcount
+        for chunk in chunks(values)
+    )
 
-        Args:
-            timeout: Seconds to wait for the turn to write.
 
-        Raises:
-            StoreUnavailable: It could not begin in time, or failed; nothing of it
-                was kept.
-        """
-        ...
+def as_type(row: AnyRow, kind: Callable[..., _Value], **others: Any) -> _Value:
+    """Make a dataclass of a row's columns of the same names, and of other values.
 
-    def read(self) -> AbstractContextManager[Tx]:
-        """Open a transaction that sees one moment of the database and only reads.
+    A column whose field is an enum (or None) is read as one.
+    """
+    found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    values = {name: found[name] for name in _fields(kind) if name in found}
+    for name, enum in _enums(kind).items():
+        if values.get(name) is not None:
+            values[name] = enum(values[name])
+    return kind(**values | others)
 
-        Raises:
-            StoreUnavailable: The database cannot be read.
-        """
-        ...
 
-    def has_changed(self) -> bool:
-        """Tell whether somebody else committed since the last call.
+def duration_of(row: AnyRow) -> timedelta:
+    """Read the length of an attempt's call."""
+    return timedelta(microseconds=row.duration_us)
 
-        What is written through the same object does not count. True also when it
-        cannot be told: who then reads or writes will learn why.
-        """
-        ...
 
-    def lock_for_migration(self, tx: Tx) -> None:
-        """Keep others from migrating until the transaction ends."""
-        ...
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
-    def empty_log(self) -> None:
-        """Leave nothing in a log beside the database, as far as readers let us.
 
-        Raises:
-            StoreUnavailable: The database cannot be written.
-        """
-        ...
-
-    def shorten_log(self) -> None:
-        """Have a log beside the database begin anew, if it has become long.
-
-        Most of that is done while others write.
-
-        Raises:
-            StoreUnavailable: The database cannot be written.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close every idle connection; the next use opens new ones."""
-        ...
-
-    def before_fork(self) -> None:
-        """Let go of what must not be carried over a fork."""
-        ...
-
-    def after_fork(self, *, is_child: bool) -> None:
-        """Go on, in the parent or in the child."""
-        ...
+@cache
+def _enums(kind: Any) -> dict[str, type[StrEnum]]:
+    return {
+        name: one
+        for name, hint in get_type_hints(kind).items()
+        for one in (hint, *get_args(hint))
+        if isinstance(one, type) and issubclass(one, StrEnum)
+    }
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the errors of SQLAlchemy and its drivers into the store's own.
+    """Turn the errors of SQLAlchemy and sqlite3 into the store's own.
 
     Raises:
         StoreUnavailable: In place of any of them.
@@ -141,9 +129,9 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"database: {_cause(error)}") from error
     except (UnicodeEncodeError, OverflowError) as error:
         # The driver's own conversions fail with these, unwrapped by SQLAlchemy.
-        raise Refused("a value has no form in the database") from error
+        raise InvalidValue("a value has no form in the database") from error
     except (SQLAlchemyError, sqlite3.Error) as error:
-        kind = Refused if isinstance(error, StatementError) else StoreUnavailable
+        kind = InvalidValue if isinstance(error, StatementError) else StoreUnavailable
         raise kind(f"database: {_cause(error)}") from error
 
 

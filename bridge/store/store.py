@@ -1,68 +1,44 @@
-"""The store as one object: the database and the parts that speak SQL to it."""
+"""The store as one object: its transactions and tables, whichever database is below."""
 
-import os
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
-from weakref import WeakSet
+from datetime import datetime
+from pathlib import Path
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
-from bridge.store import forgetting, keys_forgotten, retiring, turns
-from bridge.store.alarms import Alarms
-from bridge.store.commits import Commits
-from bridge.store.database import TIMEOUT, Database, Tx
-from bridge.store.gates import Gates
-from bridge.store.grouping import Grouping, Item, Result
-from bridge.store.ledger import Ledger
-from bridge.store.migrating import is_current, migrate
-from bridge.store.opening import open_database
-from bridge.store.queue import Queue
-from bridge.store.reports import Reports
-from bridge.store.sendings import Sendings
+from bridge.errors import ConfigError, Problem
+from bridge.store.database import TIMEOUT, Transaction
+from bridge.store.group_commit import GroupCommit, Item, Result
+from bridge.store.schema import REVISION
 
-_open: WeakSet["Store"] = WeakSet()
+#: Seconds to wait for another process that migrates.
+MIGRATION_TIMEOUT = 60.0
+
+_FOLDER = Path(__file__).with_name("migrations")
+_TABLE = "alembic_version"
+_NAME = re.compile(r"(?P<number>\d{4})(?:-needs-(?P<least>\d{4}))?")
 
 
-class Store:
-    """Everything the bridge remembers.
+class Store(ABC):
+    """Everything the bridge remembers; safe to use from any thread or greenlet.
 
-    Safe to open before a fork and to use after it, from any number of threads. A fork
-    inside a transaction is not.
-
-    Attributes:
-        commits: Takes what arrives.
-        queue: Hands out and takes back what is to be sent.
-        gates: May hold deliveries back.
-        alarms: Which alerts hold.
-        reports: What Iterable reported of its messages.
-        sendings: Finds what it was sent.
-        ledger: Answers questions, and mends by hand.
-        retiring: Blanks and removes what is old.
-        forgetting: Finds and takes out what is one person's.
-        keys_forgotten: Keeps what is left of that person's keys.
+    A process opens its own: an open store must not be carried over a fork.
     """
 
-    retiring = retiring
-    forgetting = forgetting
-    keys_forgotten = keys_forgotten
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction that sees one moment of the ledger and only reads.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.gates = Gates()
-        self.alarms = Alarms()
-        self.queue = Queue()
-        self.reports = Reports()
-        self.sendings = Sendings()
-        self.commits = Commits(database)
-        self.ledger = Ledger(database)
-        self._groups: list[Grouping[Any, Any]] = []
-        _open.add(self)
+        Raises:
+            StoreUnavailable: The database cannot be read.
+        """
 
-    def write(self, timeout: float = TIMEOUT) -> AbstractContextManager[Tx]:
-        """Open a transaction that writes; commit it at the end of the block.
+    @abstractmethod
+    def write(self, timeout: float = TIMEOUT) -> AbstractContextManager[Transaction]:
+        """Open a transaction that may write; commit it at the end of the block.
 
         Args:
             timeout: Seconds to wait for the turn to write.
@@ -70,84 +46,81 @@ class Store:
         Raises:
             StoreUnavailable: It could not begin in time, or failed; nothing was kept.
         """
-        return self._database.write(timeout)
 
-    def read(self) -> AbstractContextManager[Tx]:
-        """Open a transaction that sees one moment and only reads.
+    @abstractmethod
+    def now(self) -> datetime:
+        """Tell the database's time between transactions, without asking it."""
+
+    @abstractmethod
+    def has_changed(self) -> bool:
+        """Tell whether another process may have given workers something to do.
+
+        Since the last call; commits through this object do not count. True also when it
+        is unknown: the next read or write will say why.
+        """
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Tell whether there is a database, without making one."""
+
+    @abstractmethod
+    def checkpoint_wal(self) -> None:
+        """Move SQLite's write-ahead log into the database if it has become long.
 
         Raises:
-            StoreUnavailable: The database cannot be read.
+            StoreUnavailable: The database cannot be written.
         """
-        return self._database.read()
 
-    def now(self) -> datetime:
-        """Tell the database's time, without asking it."""
-        return self._database.now()
+    @abstractmethod
+    def truncate_wal(self) -> None:
+        """Empty SQLite's write-ahead log, so that deleted rows leave the disk.
+
+        What is still being read there stays for a later time.
+
+        Raises:
+            StoreUnavailable: The database cannot be written.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every idle connection; another use opens new ones."""
+
+    @abstractmethod
+    def _create(self) -> None:
+        """Make the database where there is none and that is ours to do."""
+
+    @abstractmethod
+    def _lock_for_migration(self, tx: Transaction) -> None:
+        """Keep other processes from migrating until the transaction ends."""
 
     def group(
-        self, write: Callable[[Tx, Sequence[Item]], Sequence[Result]]
-    ) -> Grouping[Item, Result]:
-        """Let threads that write at the same time share one transaction.
+        self, write: Callable[[Transaction, Sequence[Item]], Sequence[Result]]
+    ) -> GroupCommit[Item, Result]:
+        """Let writes that are submitted at the same time share one transaction.
 
         Args:
             write: Writes items in their order; returns a result for each.
         """
-        group = Grouping(self._database, write)
-        self._groups.append(group)
-        return group
-
-    def has_changed(self) -> bool:
-        """Tell whether another store gave workers something to do since the last call.
-
-        True also when it cannot be told.
-        """
-        return self._database.has_changed()
-
-    def adopt(self, tx: Tx, route: str, formerly: Sequence[str]) -> None:
-        """Bring what waits or is closed under a route's earlier names to its own.
-
-        The keys stay where they are: who asks for them asks under every name.
-        """
-        if formerly:
-            self.queue.rename(tx, route, formerly)
-            self.gates.rename(tx, route, formerly)
-
-    def take_turn(self, tx: Tx, name: str, holder: str, span: timedelta) -> bool:
-        """Take, or keep, the turn to do what one process at a time shall do.
-
-        Args:
-            tx: The transaction.
-            name: Of the chore.
-            holder: Who asks; one process uses one name.
-            span: How long the turn lasts unless it is kept.
-
-        Returns:
-            False where somebody else has it.
-        """
-        return turns.take_turn(tx, name, holder, span)
-
-    def ping(self) -> None:
-        """Ask the database for an answer.
-
-        Raises:
-            StoreUnavailable: It has none.
-        """
-        with self._database.read() as tx:
-            # `SELECT 1` would be answered without a look at the file.
-            inspect(tx.connection).get_table_names()
+        return GroupCommit(self.write, write)
 
     def migrate(self) -> None:
         """Create or upgrade the tables; nothing happens when they are current.
+
+        Several processes may call it at once: one works, the others find it done.
 
         Raises:
             ConfigError: The tables need a newer program.
             StoreUnavailable: The database cannot be written.
         """
-        migrate(self._database)
-
-    def exists(self) -> bool:
-        """Tell whether there is a database, without making one."""
-        return self._database.exists()
+        self._create()
+        with self.write(MIGRATION_TIMEOUT) as tx:
+            self._lock_for_migration(tx)
+            found = _revision(tx)
+            if found is None or _number(found) < _number(REVISION):
+                _run_alembic(tx)
+            elif not _is_usable(found):
+                fault = f"its tables are at {found}: this program is too old for them"
+                raise ConfigError([Problem("DATABASE_URL", fault)])
 
     def is_current(self) -> bool:
         """Tell whether this program can work with the tables as they are.
@@ -155,67 +128,37 @@ class Store:
         Raises:
             StoreUnavailable: The database cannot be read.
         """
-        return is_current(self._database)
-
-    def empty_log(self) -> None:
-        """Have what was deleted gone from the disk, as far as that is ours to do.
-
-        Raises:
-            StoreUnavailable: The database cannot be written.
-        """
-        self._database.empty_log()
-
-    def shorten_log(self) -> None:
-        """Keep what is written from growing a log; to be called again and again.
-
-        Raises:
-            StoreUnavailable: The database cannot be written.
-        """
-        self._database.shorten_log()
-
-    def close(self) -> None:
-        """Close every connection; another use would open them again."""
-        self._database.close()
-
-    def before_fork(self) -> None:
-        """Let go of what must not be carried over a fork."""
-        self._database.before_fork()
-
-    def after_fork(self, *, is_child: bool) -> None:
-        """Go on after a fork."""
-        self._database.after_fork(is_child=is_child)
-        if is_child:
-            self.commits.forget_threads()
-            for group in self._groups:
-                group.forget_threads()
+        with self.read() as tx:
+            found = _revision(tx)
+            return found is not None and _is_usable(found)
 
 
-def _before_fork() -> None:
-    for store in list(_open):
-        store.before_fork()
+def _revision(tx: Transaction) -> str | None:
+    """Read which migration the tables are at; None for no tables yet."""
+    if not inspect(tx.connection).has_table(_TABLE):
+        return None
+    return tx.connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar()  # noqa: S608 - a constant
 
 
-def _after_fork(*, is_child: bool) -> None:
-    for store in list(_open):
-        store.after_fork(is_child=is_child)
+def _run_alembic(tx: Transaction) -> None:
+    # Here, because importing Alembic costs each process of `serve` memory for nothing.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = tx.connection
+    command.upgrade(config, "head")
 
 
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=partial(_after_fork, is_child=False),
-    after_in_child=partial(_after_fork, is_child=True),
-)
+def _number(revision: str) -> int:
+    match = _NAME.fullmatch(revision)
+    return 0 if match is None else int(match["number"])
 
 
-def open_store(database_url: str, clock: Callable[[], datetime] | None = None) -> Store:
-    """Make a store; nothing is opened until it is used.
-
-    Args:
-        database_url: `sqlite:///path` or `postgresql://…`.
-        clock: Supplies the time in place of the database's own clock, which is the
-            machine's on SQLite.
-
-    Raises:
-        ConfigError: The URL names no database this program can use.
-    """
-    return Store(open_database(database_url, clock))
+def _is_usable(revision: str) -> bool:
+    """Tell whether newer tables let this program work: most only add something."""
+    match = _NAME.fullmatch(revision)
+    if match is None or int(match["number"]) < _number(REVISION):
+        return False
+    return int(match["least"] or 0) <= _number(REVISION)

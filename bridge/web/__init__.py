@@ -1,6 +1,5 @@
-"""The doors: requests in, one call, answer out."""
+"""HTTP: webhooks and receipts in, status pages out, the operator's console."""
 
-from bridge.web.application import create_app, create_state_app
-from bridge.web.receiver import DOORS
+from bridge.web.application import create_app, create_status_app, entrypoints
 
-__all__ = ["DOORS", "create_app", "create_state_app"]
+__all__ = ["create_app", "create_status_app", "entrypoints"]

@@ -1,7 +1,7 @@
 """The program under test as its users run it: a folder, an environment, processes.
 
 Nothing here imports the program. It is started as a command, reached over HTTP, and
-asked through its own commands; `dialect` translates words where they differ.
+asked through its own commands.
 """
 
 import hmac
@@ -23,7 +23,6 @@ from typing import Any
 import requests
 import yaml
 
-from tests.product import dialect
 from tests.product.recorder import Iterable
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +165,7 @@ class Program:
         folder: Has `config.yaml`, the ledger and the log.
         iterable: Where its messages go.
         env: The whole environment of its processes.
-        config: The configuration in the new words; `configure` changes and writes it.
+        config: What `configure` changes and writes.
     """
 
     folder: Path
@@ -187,9 +186,9 @@ class Program:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def configure(self, **sections: Any) -> None:
-        """Change top-level sections of the configuration, in the new words."""
+        """Change top-level sections of the configuration."""
         self.config |= sections
-        text = yaml.safe_dump(dialect.config(self.config), allow_unicode=True)
+        text = yaml.safe_dump(self.config, allow_unicode=True)
         (self.folder / "config.yaml").write_text(text, encoding="utf-8")
 
     def destination(self, **settings: Any) -> None:
@@ -225,7 +224,7 @@ class Program:
         """Start a command in a process group of its own; it logs to the file `log`."""
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [bridge_command(), *dialect.command(arguments)],
+                [bridge_command(), *arguments],
                 cwd=self.folder,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -307,7 +306,7 @@ class Program:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, whatever its exit code."""
         return subprocess.run(
-            [bridge_command(), *dialect.command(arguments)],
+            [bridge_command(), *arguments],
             cwd=self.folder,
             env={**self.env, **(env or {})},
             input=stdin,
@@ -375,9 +374,9 @@ class Program:
             time.sleep(0.2)
 
     def records(self, event: str | None = None) -> list[dict[str, Any]]:
-        """Read the lines of the log, all or of one event (in the new words)."""
+        """Read the lines of the log, all or of one event."""
         lines = (line for line in self.log.splitlines() if line.startswith("{"))
-        found = (dialect.log_record(json.loads(line)) for line in lines)
+        found = map(json.loads, lines)
         return [one for one in found if event in (None, one["event"])]
 
     def await_log(

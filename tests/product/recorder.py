@@ -1,4 +1,4 @@
-"""Servers that play vendors for the tests: they record calls and answer as told.
+"""Servers that play vendors for the tests: they record calls and answer as asked.
 
 `Recorder` answers anything; `Iterable` answers as Iterable does: it takes messages and
 shows them again in `getSentMessages`.
@@ -169,10 +169,10 @@ class Recorder:
         """Choose the answer to a call, and keep both."""
         with self._changed:
             answer = self._chosen(call)
-            told = Call(**{**_values(call), "answer": answer})
-            self._calls.append(told)
+            recorded = Call(**{**_values(call), "answer": answer})
+            self._calls.append(recorded)
             self._changed.notify_all()
-            return told
+            return recorded
 
     def _chosen(self, call: Call) -> Answer:
         for rule in self._rules:

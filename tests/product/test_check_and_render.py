@@ -2,10 +2,6 @@
 
 import json
 
-import pytest
-
-from tests.product import dialect
-from tests.product.dialect import new_only
 from tests.product.program import SAMPLES, Program, webhook
 from tests.product.recorder import Answer
 from tests.product.vendor import lines
@@ -31,59 +27,6 @@ def test_a_sound_configuration_has_no_problem_and_no_output(program: Program) ->
     assert not list(program.folder.glob("bridge.db*"))
 
 
-def test_check_notes_that_nothing_can_be_confirmed_without_a_secret(
-    program: Program,
-) -> None:
-    done = program.command("check")
-    assert done.returncode == 0
-    assert "ITERABLE_WEBHOOK_SECRET" in done.stderr
-
-
-def test_every_problem_is_listed_at_once(program: Program) -> None:
-    program.template("broken.json.j2", "{{ reward.code")
-    wrong = {"group_by": "person", "campaign_id": "1", "on_unknown_outcome": "maybe"}
-    program.route(template="broken.json.j2", **wrong)
-    program.destination(rate_per_second=0)
-    program.configure(retyr={})
-    for name in ("VOUCHERIFY_WEBHOOK_SECRET", "ITERABLE_API_KEY"):
-        del program.env[name]
-    done = program.command("check")
-    assert done.returncode == 2
-    expected = [
-        "ITERABLE_API_KEY",
-        "VOUCHERIFY_WEBHOOK_SECRET",
-        "destinations.iterable.rate_per_second",
-        "retyr",
-        "routes.0.campaign_id",
-        "routes.0.group_by",
-        "routes.0.on_unknown_outcome",
-        "routes.0.template",
-    ]
-    assert places(done.stderr) == sorted(map(dialect.place, expected))
-
-
-@pytest.mark.parametrize(
-    ("source", "fault"),
-    [
-        (SENT % (ADDRESS, '{"a": {{ reward.nope }}}'), "nope"),
-        (SENT % ('"{{ recipient.user_id }}"', "{}"), "quotes"),
-        (SENT % (ADDRESS, '{}, "subject": "Hello"'), "subject"),
-        ('{"campaignId": 1,', "line 1"),
-        ("{{ reward.code | nonsense }}", "nonsense"),
-    ],
-    ids=["undefined", "quotes", "unknown key", "no JSON", "unknown filter"],
-)
-def test_check_finds_a_broken_template(
-    program: Program, source: str, fault: str
-) -> None:
-    program.template("broken.json.j2", source)
-    program.route(template="broken.json.j2")
-    done = program.command("check")
-    assert done.returncode == 2
-    assert "routes.0.template: " in done.stderr
-    assert fault in done.stderr
-
-
 def test_check_names_the_waiting_deliveries_of_a_route_that_is_gone(
     program: Program,
 ) -> None:
@@ -104,50 +47,6 @@ def test_check_online_asks_iterable_for_each_campaign(program: Program) -> None:
     done = program.command("check", "--online")
     assert done.returncode == 2
     assert program.env["ITERABLE_API_KEY"] not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"campaignState": "Ready"}, "not running"),
-        ({"type": "Blast"}, "Triggered"),
-        ({"messageMedium": "SMS"}, "medium"),
-    ],
-    ids=["not activated", "a blast", "another medium"],
-)
-def test_check_online_knows_a_campaign_that_cannot_send(
-    program: Program, change: dict[str, str], said: str
-) -> None:
-    sound = {"type": "Triggered", "campaignState": "Running", "messageMedium": "Email"}
-    answer = Answer(body={"id": 1, "name": "One", **sound, **change})
-    program.iterable.tell(answer, path="/api/campaigns/", times=None)
-    done = program.command("check", "--online")
-    assert done.returncode == 2
-    assert "routes.0.campaign_id: " in done.stderr
-    assert said in done.stderr
-
-
-@new_only("today a date in metadata fails the start, as no sample has it")
-def test_what_only_a_sample_lacks_is_a_note_and_no_failure(program: Program) -> None:
-    source = SENT % (ADDRESS, '{"d": {{ customer.metadata.birthday | iterable_date }}}')
-    program.template("own.json.j2", source)
-    program.route(template="own.json.j2", match={"campaigns": ["Load"]})
-    done = program.command("check")
-    assert done.returncode == 0, done.stderr
-    assert "birthday" in done.stderr
-
-
-@new_only("today check knows samples only")
-def test_check_renders_against_the_users_own_webhooks(program: Program) -> None:
-    source = SENT % (ADDRESS, '{"a": {{ customer.metadata.shoe_size }}}')
-    program.template("own.json.j2", source)
-    program.route(template="own.json.j2")
-    for metadata, status in (({"shoe_size": 42}, 0), ({}, 2)):
-        captured = program.folder / "own.json"
-        told = webhook(customer={"metadata": metadata})
-        captured.write_text(json.dumps(told), encoding="utf-8")
-        done = program.command("check", "--capture", str(captured))
-        assert done.returncode == status, done.stderr
 
 
 def test_render_shows_the_payload_and_keeps_nothing(program: Program) -> None:

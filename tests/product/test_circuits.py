@@ -3,7 +3,7 @@
 import requests
 
 from tests.product.program import ROUTE, Program, new_person, wait_for, webhook
-from tests.product.recorder import Answer, Recorder
+from tests.product.recorder import Answer
 
 BAD_KEY = Answer(status=401, body={"msg": "no", "code": "BadApiKey", "params": None})
 BAD_CAMPAIGN = Answer(
@@ -13,7 +13,6 @@ BAD_CAMPAIGN = Answer(
 HANG = Answer(failure="hang")
 ENDLESS = Answer(failure="endless")
 RESET = Answer(failure="reset")
-GONE = Answer(status=404, body={"msg": "no", "code": "NotFound", "params": None})
 
 
 def two_routes(program: Program) -> None:
@@ -44,18 +43,6 @@ def test_a_wrong_campaign_stops_its_route_and_no_other(program: Program) -> None
     assert {row["attempts"] for row in rows} == {1}
 
 
-def test_a_campaign_that_is_not_found_stops_its_route(program: Program) -> None:
-    two_routes(program)
-    program.iterable.tell(GONE, path="/api/email", campaign=2, times=None)
-    program.start()
-    [delivery] = program.accept(webhook(campaign="Bad"))
-    program.await_log("circuit.opened")
-    shown = program.command("deliveries", "--json")
-    assert f'"{delivery}"' in shown.stdout
-    assert '"pending"' in shown.stdout
-    assert "bad" in shown.stderr
-
-
 def test_a_wrong_key_stops_everything_until_it_is_right_at_the_next_start(
     program: Program,
 ) -> None:
@@ -74,39 +61,6 @@ def test_a_wrong_key_stops_everything_until_it_is_right_at_the_next_start(
     program.iterable.arrived(*people)
     program.await_log("circuit.closed")
     assert len(program.iterable.messages()) == 3
-
-
-def test_a_redirect_is_not_followed_with_the_key(program: Program) -> None:
-    stranger = Recorder()
-    away = Answer(status=302, headers={"Location": f"{stranger.url}/steal"}, body={})
-    program.iterable.tell(away, times=None)
-    program.start()
-    program.accept(webhook())
-    program.await_log("circuit.opened")
-    stranger.stop()
-    assert stranger.calls() == []
-
-
-def test_messages_of_a_paused_route_wait_until_it_is_resumed(program: Program) -> None:
-    two_routes(program)
-    program.start()
-    program.run("pause", "bad", "--reason", "wording under review", "--yes")
-    paused, other = new_person(), new_person()
-    [waiting] = program.accept(webhook(paused, campaign="Bad"))
-    program.accept(webhook(other))
-    program.iterable.arrived(other)
-    listed = program.command("deliveries", "--route", "bad")
-    assert "wording under review" in listed.stderr
-    assert program.iterable.attempts(paused) == []
-    program.run("resume", "bad", "--yes")
-    program.iterable.arrived(paused)
-    assert program.at_rest(waiting)["status"] == "accepted"
-
-
-def test_a_route_that_does_not_exist_cannot_be_paused(program: Program) -> None:
-    done = program.command("pause", "nothing", "--yes")
-    assert done.returncode == 2
-    assert "nothing" in done.stderr
 
 
 def test_poison_messages_do_not_stop_their_neighbours(program: Program) -> None:

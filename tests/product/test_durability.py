@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -10,7 +9,6 @@ from threading import Event
 import pytest
 import requests
 
-from tests.product.dialect import new_only
 from tests.product.program import Program, new_person, webhook
 from tests.product.recorder import Answer
 
@@ -104,8 +102,10 @@ def kill_under_load(program: Program, times: int) -> None:
         load.end()
         program.start()
         program.iterable.arrived(*load.answered, seconds=90)
-    told = Counter(one.person for one in program.iterable.messages())
-    assert {person: number for person, number in told.items() if number > 1} == {}
+    message_counts = Counter(one.person for one in program.iterable.messages())
+    assert {
+        person: number for person, number in message_counts.items() if number > 1
+    } == {}
 
 
 def test_nothing_is_lost_or_repeated_by_a_kill_under_load(program: Program) -> None:
@@ -128,68 +128,3 @@ def test_sigterm_lets_open_calls_end(program: Program) -> None:
         os.killpg(process.pid, signal.SIGTERM)
     assert program.stop() == [0]
     assert program.delivery(delivery)["delivery"]["status"] == "accepted"
-
-
-def test_what_waits_at_sigterm_is_sent_by_the_next_start(program: Program) -> None:
-    program.destination(rate_per_second=5)
-    program.start()
-    people = [new_person() for _ in range(20)]
-    for person in people:
-        program.accept(webhook(person))
-    assert program.stop() == [0]
-    assert set(program.statuses()) <= {"accepted", "pending"}
-    program.destination(rate_per_second=1000)
-    program.start()
-    assert len(program.iterable.arrived(*people)) == 20
-
-
-@pytest.mark.torture
-def test_sigterm_ends_the_program_though_a_call_never_ends(program: Program) -> None:
-    program.destination(timeout="60s")
-    program.iterable.tell(Answer(failure="hang"), path="/api/email", times=None)
-    program.start()
-    [delivery] = program.accept(webhook(person := new_person()))
-    waits_for_answer(program, person)
-    began = time.monotonic()
-    assert program.stop(seconds=28) == [0]
-    assert time.monotonic() - began < 26
-    assert program.delivery(delivery)["delivery"]["status"] == "in_doubt"
-
-
-def test_a_worker_delivers_what_a_receiver_stored_and_drains_at_sigterm(
-    program: Program,
-) -> None:
-    program.start("--no-deliver")
-    [delivery] = program.accept(webhook(person := new_person()))
-    program.iterable.tell(slow(1.0), path="/api/email", person=person)
-    worker = program.launch("worker")
-    waits_for_answer(program, person)
-    worker.terminate()
-    assert worker.wait(25) == 0
-    assert program.delivery(delivery)["delivery"]["status"] == "accepted"
-
-
-@new_only("stops at once where it answers at a status address")
-def test_a_worker_with_a_status_address_drains_at_sigterm(program: Program) -> None:
-    program.start("--no-deliver")
-    person = new_person()
-    program.iterable.tell(slow(1.0), path="/api/email", person=person)
-    [delivery] = program.accept(webhook(person))
-    port = program.port + 1
-    worker = program.launch("worker", "--status-address", f"127.0.0.1:{port}")
-    program.wait_ready(worker, f"http://127.0.0.1:{port}")
-    waits_for_answer(program, person)
-    worker.terminate()
-    assert worker.wait(25) == 0
-    assert program.delivery(delivery)["delivery"]["status"] == "accepted"
-
-
-def test_a_receiver_without_workers_says_so_and_keeps_everything(
-    program: Program,
-) -> None:
-    program.start("--no-deliver")
-    [delivery] = program.accept(webhook())
-    ready = requests.get(f"{program.url}/readyz", timeout=20)
-    assert ready.status_code == 200
-    assert ready.json()["workers"] == 0
-    assert program.delivery(delivery)["delivery"]["status"] == "pending"

@@ -10,7 +10,6 @@ import requests
 
 from tests.product.postgres import Postgres
 from tests.product.program import (
-    SAMPLES,
     Program,
     installed,
     new_person,
@@ -53,39 +52,6 @@ def test_postgres_needs_migrate_and_two_at_once_are_safe(
     person = new_person()
     on_postgres.accept(webhook(person))
     on_postgres.iterable.arrived(person)
-
-
-def test_on_postgres_deliveries_are_listed_searched_and_resent(
-    on_postgres: Program,
-) -> None:
-    on_postgres.run("migrate")
-    on_postgres.run("replay", "--yes", str(SAMPLES))
-    [found] = on_postgres.deliveries("--search", "THX-9")
-    assert (found["recipient"], found["status"]) == ("crm-10482", "pending")
-    assert on_postgres.deliveries("--search", "thx-nothing") == []
-    assert on_postgres.events("--status", "parked")
-    on_postgres.start()
-    on_postgres.iterable.arrived("crm-10482", "crm-20917")
-    on_postgres.in_state(found["id"], "accepted")
-    on_postgres.run("redeliver", found["id"], "--force", "--yes")
-
-    def copies() -> bool:
-        messages = on_postgres.iterable.messages("crm-10482")
-        codes = [one.fields.get("couponCode") for one in messages]
-        return codes.count("THX-9vB30k") == 2
-
-    on_postgres.iterable.wait(copies)
-
-
-def test_on_postgres_a_person_is_forgotten(on_postgres: Program) -> None:
-    on_postgres.run("migrate")
-    on_postgres.route(match={"vouchers": ["DISCOUNT_VOUCHER"]})
-    coupon = SAMPLES / "01_project_voucher_published_discount.json"
-    on_postgres.run("replay", "--yes", str(coupon))
-    on_postgres.run("forget", "crm-10482", "--yes")
-    said = on_postgres.run("deliveries", "--json") + on_postgres.run("events", "--json")
-    for name in ("crm-10482", "WLCM-7Qx2Lp", "cust_FY08nyJ1kUiMa7YkbrfM5fZt"):
-        assert name not in said
 
 
 def test_two_machines_share_one_queue_and_send_each_message_once(

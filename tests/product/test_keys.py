@@ -1,4 +1,4 @@
-"""One message per reward and route, however often and by whichever event it is told."""
+"""One message per reward and route, however often and by whichever event it arrives."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.product.dialect import compatible_event_id
 from tests.product.program import (
-    KEY,
     ROUTE,
     Program,
     installed,
@@ -76,17 +74,6 @@ def test_a_rewarded_coupon_and_its_publication_are_one_message(
     assert started.accept(published, "duplicate") == first
 
 
-def test_the_code_of_another_publication_to_the_same_customer_is_a_duplicate(
-    started: Program,
-) -> None:
-    document = webhook(person := new_person())
-    again = webhook(person)
-    again["data"]["voucher"] = document["data"]["voucher"]
-    again["data"]["publication"]["vouchers_id"] = [document["data"]["voucher"]["id"]]
-    first = started.accept(document)
-    assert started.accept(again, "duplicate") == first
-
-
 def test_the_same_code_to_two_customers_is_two_messages(started: Program) -> None:
     one, two = new_person(), new_person()
     shared = {"id": "v_shared", "code": "SUMMER"}
@@ -94,47 +81,6 @@ def test_the_same_code_to_two_customers_is_two_messages(started: Program) -> Non
     started.accept(webhook(two, voucher=shared))
     found = started.iterable.arrived(one, two)
     assert [message.fields["couponCode"] for message in found] == ["SUMMER", "SUMMER"]
-
-
-def test_two_rewards_of_one_customer_are_two_messages(started: Program) -> None:
-    person = new_person()
-    for code in ("TWO-1", "TWO-2"):
-        started.accept(webhook(person, code=code))
-    found = started.iterable.counted(2, person=person)
-    assert {one.fields["couponCode"] for one in found} == {"TWO-1", "TWO-2"}
-
-
-def test_the_same_reward_on_another_route_is_another_message(
-    started: Program,
-) -> None:
-    document = webhook(person := new_person())
-    started.accept(document)
-    again = told_again(document)
-    name = "Second campaign"
-    again["data"] = {**again["data"], "campaign": {"id": "camp_2", "name": name}}
-    started.accept(again)
-    started.iterable.counted(2, person=person)
-
-
-def test_a_raw_body_without_ids_is_recognised_as_a_whole(started: Program) -> None:
-    person = new_person()
-    body = {"campaignId": 1, "recipientUserId": person, "dataFields": {"code": "R-1"}}
-    started.accept(body)
-    started.accept(body, "duplicate")
-    started.accept({**body, "dataFields": {"code": "R-2"}})
-    started.iterable.counted(2, person=person)
-
-
-def test_a_body_at_the_iterable_compatible_endpoint_is_recognised_too(
-    started: Program,
-) -> None:
-    person = new_person()
-    body = {"campaignId": 1, "recipientUserId": person, "dataFields": {"code": "D-1"}}
-    headers = {"api-key": KEY}
-    first = started.post(body, "/api/email/target", headers=headers)
-    again = started.post(body, "/api/email/target", headers=headers)
-    assert compatible_event_id(first) == compatible_event_id(again)
-    assert len(messages_after(started, person)) == 1
 
 
 def test_a_replayed_capture_of_what_was_posted_sends_nothing(
@@ -157,31 +103,3 @@ def test_a_reward_survives_the_renaming_of_its_route(program: Program) -> None:
     program.route(name="renamed", previous_names=["all"])
     program.start()
     assert program.accept(told_again(document), "duplicate") == first
-
-
-def test_a_route_added_later_delivers_what_was_ignored_once(program: Program) -> None:
-    program.route(match={"events": ["customer.rewarded"]})
-    program.start("--no-deliver")
-    document = webhook(person := new_person())
-    assert program.accept(document, "ignored") == []
-    program.stop()
-    program.route()
-    for _ in range(2):
-        program.run("replay", "--reprocess", "--ignored", "--yes")
-    program.start()
-    program.iterable.arrived(person)
-    assert program.statuses() == ["accepted"]
-
-
-def test_an_ignored_webhook_that_comes_again_is_decided_again(
-    program: Program,
-) -> None:
-    raw = {"name": "raw", "match": {"raw": True}, "template": "passthrough.json.j2"}
-    program.configure(routes=[raw])
-    program.start("--no-deliver")
-    document = webhook()
-    program.accept(document, "ignored")
-    program.stop()
-    program.route()
-    program.start()
-    assert len(program.accept(document)) == 1

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.product.dialect import new_only
 from tests.product.program import (
     ROUTE,
     SAMPLES,
@@ -40,25 +39,16 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 @pytest.mark.parametrize(
     ("filters", "codes"),
     [
-        (["--search", "THX-9vB30k"], {"THX-9vB30k"}),
         (["--search", "THX-9"], {"THX-9vB30k"}),
         (["--search", "crm-20917", "--route", "points"], {"GIFT-b7R2kM0x"}),
-        (["--search", "cust_FY08nyJ1kUiMa7YkbrfM5fZt", "--limit", "0"], None),
         (["--search", "Autumn Mailing 2026", "--since", "1h"], AUTUMN),
-        (["--search", "nothing-has-this"], set()),
         (["--status", "held"], set()),
-        (["--since", "2999-01-01"], set()),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_deliveries_are_found_by_filters_and_by_words(
-    sampled: Program, filters: list[str], codes: set[str] | None
+    sampled: Program, filters: list[str], codes: set[str]
 ) -> None:
-    if codes is None:
-        done = sampled.command("deliveries", *filters)
-        assert done.returncode == 2
-        assert "--limit" in done.stderr
-        return
     assert {one["code"] for one in sampled.rows("deliveries", *filters)} == codes
 
 
@@ -70,30 +60,16 @@ def test_a_mistyped_route_is_told_from_an_empty_one(sampled: Program) -> None:
     assert "pionts" in wrong.stderr
 
 
-def test_the_list_is_a_table_for_people(sampled: Program) -> None:
-    head, line = sampled.run("deliveries", "--search", "WLCM-7Qx2Lp").splitlines()
-    assert head.split()[:5] == ["ID", "STATUS", "ROUTE", "RECIPIENT", "CODE"]
-    assert line.split()[1:5] == ["pending", "rewards", "crm-10482", "WLCM-7Qx2Lp"]
-    assert head.index("CODE") == line.index("WLCM")
-
-
 def test_events_are_listed_by_state_with_their_reason(sampled: Program) -> None:
     parked = sampled.events("--status", "parked")
     assert parked
     assert {one["status"] for one in parked} == {"parked"}
     assert all(one["reason"] for one in parked)
-    ignored = sampled.events("--ignored")
+    ignored = sampled.events("--status", "ignored")
     assert {one["status"] for one in ignored} == {"ignored"}
     shown = sampled.run("events", "--status", "parked", "--limit", "1").splitlines()
     assert len(shown) == 2
     assert shown[0].split()[:2] == ["ID", "STATUS"]
-
-
-def test_one_event_shows_its_body_and_what_it_became(sampled: Program) -> None:
-    [event] = [one for one in sampled.events("--status", "parked") if one["reason"]][:1]
-    shown = sampled.run("events", event["id"])
-    assert event["id"] in shown
-    assert event["reason"] in shown
 
 
 def test_a_history_goes_from_the_webhook_to_the_last_attempt(started: Program) -> None:
@@ -108,28 +84,16 @@ def test_a_history_goes_from_the_webhook_to_the_last_attempt(started: Program) -
     shown = started.run("deliveries", dead["id"])
     assert dead["id"] in shown
     assert dead["event_id"] in shown
-    assert shown.rindex("UnknownUserIdError") < shown.rindex("Success")
+    between = shown[shown.rindex("UnknownUserIdError") : shown.rindex("Success")]
+    assert "redeliver" in between.lower()
     assert '"couponCode": "HIST-1"' in shown
-    told = started.delivery(dead["id"])
-    codes = [one["code"] for one in told["attempts"]]
+    reported = started.delivery(dead["id"])
+    codes = [one["code"] for one in reported["attempts"]]
     assert codes == ["UnknownUserIdError", "Success"]
-    assert told["event"]["id"] == dead["event_id"]
-    assert told["delivery"]["status"] == "accepted"
+    assert reported["event"]["id"] == dead["event_id"]
+    assert reported["delivery"]["status"] == "accepted"
 
 
-@new_only("today operator actions come after all attempts")
-def test_a_history_has_operator_actions_where_they_happened(started: Program) -> None:
-    person = new_person()
-    started.iterable.tell(Answer(status=400, body=UNKNOWN_USER), person=person)
-    dead = started.deliver(webhook(person))
-    started.run("redeliver", dead["id"], "--yes")
-    started.in_state(dead["id"], "accepted")
-    shown = started.run("deliveries", dead["id"]).lower()
-    between = shown[shown.rindex("unknownuseriderror") : shown.rindex("success")]
-    assert "redeliver" in between
-
-
-@new_only("today a parked event can only be replayed")
 def test_a_parked_event_is_dismissed_with_a_reason(sampled: Program) -> None:
     event = sampled.events("--status", "parked")[0]
     sampled.run("events", "dismiss", event["id"], "--reason", "a test")

@@ -4,13 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.product.dialect import new_only
-from tests.product.dialect_operations import DESTINATION, apply
 from tests.product.program import ROUTE, Program, installed, new_person, webhook
 from tests.product.recorder import Answer
 
 UNKNOWN = Answer(status=400, body={"msg": "", "code": "UnknownUserIdError"})
-FORBIDDEN = Answer(status=401, body={"msg": "", "code": "BadApiKey"})
 ROUTES = [
     {"name": "paused", **ROUTE, "match": {"campaigns": ["Paused"]}},
     {"name": "held", **ROUTE, "match": {"campaigns": ["Held"]}, "recipient": ["email"]},
@@ -63,20 +60,6 @@ def test_deliveries_are_put_back_by_filter_as_the_same_rows(operated: Program) -
         assert [one["number"] for one in found["attempts"]] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--yes"],
-        ["01998a3e-62f1-7a10-b3ad-0d2f6a7c1e55", "--status", "dead"],
-    ],
-    ids=["neither", "both"],
-)
-def test_redeliver_takes_ids_or_filters(
-    operated: Program, arguments: list[str]
-) -> None:
-    assert operated.command("redeliver", *arguments).returncode == 2
-
-
 def test_what_was_accepted_is_sent_again_only_by_force(operated: Program) -> None:
     person = new_person()
     row = operated.deliver(webhook(person))
@@ -95,7 +78,7 @@ def test_a_dead_delivery_is_closed_by_hand_with_a_reason(
     operated: Program, option: str, becomes: str
 ) -> None:
     row = dead(operated)
-    apply(operated, "resolve", row["id"], option, "--reason", "called her")
+    operated.run("resolve", row["id"], option, "--reason", "called her", "--yes")
     found = operated.delivery(row["id"])["delivery"]
     assert (found["status"], found["reason"]) == (becomes, "called her")
     assert "called her" in operated.run("deliveries", row["id"])
@@ -104,29 +87,10 @@ def test_a_dead_delivery_is_closed_by_hand_with_a_reason(
     assert len(operated.iterable.messages(row["recipient"])) == 0
 
 
-@new_only("today resolve, pause and resume act at once")
-def test_resolve_shows_its_plan_and_waits_for_yes(operated: Program) -> None:
-    row = dead(operated)
-    plan = operated.command("resolve", row["id"], "--drop", "--reason", "withdrawn")
-    assert plan.returncode == 1
-    assert "--yes" in plan.stderr
-    assert state(operated, row["id"]) == "dead"
-
-
-@new_only("today resolve, pause and resume act at once")
-def test_pause_shows_its_plan_and_waits_for_yes(operated: Program) -> None:
-    plan = operated.command("pause", "paused", "--reason", "not yet")
-    assert plan.returncode == 1
-    assert "--yes" in plan.stderr
-    person = new_person()
-    operated.accept(webhook(person, campaign="Paused"))
-    operated.iterable.arrived(person)
-
-
 def test_messages_of_a_paused_route_wait_until_it_is_resumed(
     operated: Program,
 ) -> None:
-    apply(operated, "pause", "paused", "--reason", "wording under review")
+    operated.run("pause", "paused", "--reason", "wording under review", "--yes")
     waits, goes = new_person(), new_person()
     [waiting] = operated.accept(webhook(waits, campaign="Paused"))
     operated.accept(webhook(goes))
@@ -136,31 +100,6 @@ def test_messages_of_a_paused_route_wait_until_it_is_resumed(
     assert "wording under review" in operated.run("deliveries", waiting)
     assert state(operated, waiting) == "pending"
     assert operated.iterable.attempts(waits) == []
-    apply(operated, "resume", "paused")
+    operated.run("resume", "paused", "--yes")
     operated.iterable.arrived(waits)
     assert operated.in_state(waiting, "accepted")["attempts"] == 1
-
-
-def test_a_pause_outlives_a_restart(program: Program) -> None:
-    apply(program, "pause", "all", "--reason", "over night")
-    program.start()
-    [waiting] = program.accept(webhook())
-    program.stop()
-    program.start()
-    assert state(program, waiting) == "pending"
-    assert program.iterable.attempts() == []
-    apply(program, "resume", "all")
-    program.in_state(waiting, "accepted")
-
-
-def test_what_met_a_wrong_key_waits_and_goes_out_after_resume(program: Program) -> None:
-    program.iterable.tell(FORBIDDEN, times=None)
-    program.start()
-    people = [new_person() for _ in range(2)]
-    ids = [program.accept(webhook(person))[0] for person in people]
-    program.await_log("circuit.opened")
-    program.iterable.forget()
-    apply(program, "resume", DESTINATION)
-    program.iterable.arrived(*people)
-    for one in ids:
-        program.in_state(one, "accepted")

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.product.dialect import new_only
 from tests.product.program import ROUTE, Program, installed, new_person, webhook
 
 NAME = 'Ana "}, "campaignId": 99, {{ 7 * 7 }} {% if %}\n\t\\ Ünal 🎁'
@@ -123,21 +122,6 @@ def test_a_held_message_is_sent_with_the_corrected_template(program: Program) ->
     assert message.fields == {"x": 1200}
 
 
-def test_a_message_that_waits_is_rendered_with_the_template_of_its_sending(
-    program: Program,
-) -> None:
-    program.template("own.json.j2", source('"first"'))
-    program.route(template="own.json.j2")
-    program.start("--no-deliver")
-    program.accept(webhook(person := new_person()))
-    program.stop()
-    program.template("own.json.j2", source('"second"'))
-    program.start()
-    [message] = program.iterable.arrived(person)
-    assert message.fields == {"x": "second"}
-
-
-@new_only("a filter that cannot convert gives 0 and sends it")
 def test_a_text_that_is_no_number_is_held(program: Program) -> None:
     names = ("float", "int", "round")
     routes = []
@@ -151,26 +135,3 @@ def test_a_text_that_is_no_number_is_held(program: Program) -> None:
     ids = [program.accept(case(name, new_person()))[0] for name in names]
     assert {row["status"] for row in program.settled(ids)} == {"held"}
     assert program.iterable.attempts() == []
-
-
-def test_templates_that_cannot_work_are_refused_before_the_start(
-    program: Program,
-) -> None:
-    broken = (
-        '{"campaignId": 1, ',
-        source("customer.name }"),
-        source("x").replace("{{ x }}", '"{{ reward.code }}"'),
-        source("reward.code | nofilter"),
-        "{% include 'other' %}",
-        source("reward.__class__"),
-    )
-    routes = []
-    for number, text in enumerate(broken):
-        file = f"broken{number}.json.j2"
-        program.template(file, text)
-        routes.append({**ROUTE, "name": f"route{number}", "template": file})
-    program.configure(routes=routes)
-    done = program.command("check")
-    assert done.returncode == 2
-    for number in range(len(broken)):
-        assert f"routes.{number}.template: broken{number}.json.j2" in done.stderr

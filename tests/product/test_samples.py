@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,14 +172,3 @@ def test_every_sample_posted_again_sends_nothing(
         running.accept(json.loads(path.read_text(encoding="utf-8")), "duplicate")
     assert running.statuses() == ["accepted"] * len(payloads)
     assert len(running.iterable.messages()) == len(payloads)
-
-
-@pytest.mark.parametrize("name", ["api_errors", "api_publication_single"])
-def test_a_body_of_voucherifys_api_is_parked_with_the_reason(
-    running: Program, name: str
-) -> None:
-    [path] = Path(SAMPLES).glob(f"{name}.json")
-    answer = running.post(json.loads(path.read_text(encoding="utf-8"))).json()
-    assert (answer["status"], answer["deliveries"]) == ("parked", [])
-    [event] = [one for one in running.events() if one["id"] == answer["event_id"]]
-    assert event["reason"]

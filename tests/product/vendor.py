@@ -49,8 +49,8 @@ class Voucherify(Recorder):
             is_listed: The list has it.
             failure: Why there was no code to give.
         """
-        told = webhook(person, campaign=campaign)
-        data = told["data"]
+        earned = webhook(person, campaign=campaign)
+        data = earned["data"]
         moment = datetime.now(UTC) - timedelta(minutes=minutes)
         data["publication"]["created_at"] = f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
         voucher = data["voucher"]
@@ -62,7 +62,7 @@ class Voucherify(Recorder):
                 lost = {"result": "FAILURE", "failure_code": failure, "vouchers_id": []}
                 one = {**one, **lost, "voucher": None}
             self.publications.append(one)
-        return told
+        return earned
 
     def default(self, call: Call) -> Answer:
         keys = call.headers.get("x-app-id"), call.headers.get("x-app-token")

@@ -1,9 +1,5 @@
-"""The operator's pages: who asks is let in once, and sees and steers from there.
+"""The operator's pages below `/console/`, as one Flask blueprint."""
 
-An application of its own below `/console`: the doors for webhooks pay nothing for its
-sessions, forms and templates.
-"""
+from bridge.web.console.pages import install
 
-from bridge.web.console.application import create_console
-
-__all__ = ["create_console"]
+__all__ = ["install"]

@@ -1,7 +1,7 @@
-"""Redelivering and dropping by filter: plan, confirm, watch it go."""
+"""Redelivering and dropping by filter: a plan, a confirmation, a job to watch."""
 
-import time
 from typing import Any
+from uuid import UUID
 
 from flask import (
     Blueprint,
@@ -13,108 +13,84 @@ from flask import (
     request,
     url_for,
 )
-from werkzeug.wrappers import Response as Answer
+from werkzeug.wrappers import Response as BaseResponse
 
-from bridge import log as logs
+from bridge import logging as logs
 from bridge.bootstrap import Bridge
-from bridge.model import DeliveryStatus
-from bridge.steering.bulk import LOOKED_AT, Prospect, plan
-from bridge.store import Action, Bulk
-from bridge.web.console.deliveries import veil_of
-from bridge.web.console.door import PATH
-from bridge.web.console.wanted import SPANS, wanted
+from bridge.model import Action, DeliveryStatus
+from bridge.operations.bulk import LOOKED_AT, BulkOutcome, plan_filter
+from bridge.store import jobs
+from bridge.web.console.deliveries import redactor_of
+from bridge.web.console.filters import SPANS, parse_filters, typed_reason
 
 log = logs.get(__name__)
 
-#: Seconds of batches before an answer: long enough to get on, short enough to see it.
-STRETCH = 0.5
 _ACTIONS = {"redeliver": Action.REDELIVER, "drop": Action.DROP}
-#: States from which a person may redeliver or drop.
-_STATES = (DeliveryStatus.HELD, DeliveryStatus.DEAD, DeliveryStatus.UNDELIVERED)
-_LONGEST = 500
+#: Statuses from which a person may redeliver or drop.
+_STATUSES = (DeliveryStatus.HELD, DeliveryStatus.DEAD, DeliveryStatus.UNDELIVERED)
 
 
-def pages(bridge: Bridge) -> Blueprint:
-    """Make the pages of runs."""
-    blueprint = Blueprint("bulk", __name__, url_prefix=PATH)
-    store = bridge.store
+def add_views(blueprint: Blueprint, bridge: Bridge) -> None:
+    """Add the plan, the list of jobs, and the page of one."""
 
     @blueprint.get("/bulk")
-    def show() -> str:
-        return _planned(bridge)
+    def bulk() -> str:
+        return _plan(bridge)
 
     @blueprint.post("/bulk")
-    def begin() -> Answer:
-        return _begin(bridge)
+    def start_job() -> BaseResponse:
+        return _start(bridge)
 
     @blueprint.get("/bulk/<uuid:found>")
-    def one(found: object) -> str:
-        with store.read() as tx:
-            run = store.ledger.bulk(tx, str(found)) or abort(404)
-        return render_template("run.html", run=run)
+    def job(found: UUID) -> str:
+        with bridge.store.read() as tx:
+            one = jobs.find(tx, str(found)) or abort(404)
+        return render_template("job.html", job=one)
 
-    @blueprint.post("/bulk/<uuid:found>/step")
-    def step(found: object) -> Answer:
-        run = _go_on(bridge, str(found)) or abort(404)
-        if run.ended_at is not None:
-            log.info("console.bulk_ended", bulk_id=run.id, done=run.done)
-        return redirect(url_for("bulk.one", found=found))
-
-    @blueprint.post("/bulk/<uuid:found>/stop")
-    def stop(found: object) -> Answer:
-        with store.write() as tx:
-            store.ledger.end_bulk(tx, str(found))
-        return redirect(url_for("bulk.one", found=found))
-
-    return blueprint
+    @blueprint.post("/bulk/<uuid:found>/cancel")
+    def cancel_job(found: UUID) -> BaseResponse:
+        with bridge.store.write() as tx:
+            jobs.cancel(tx, str(found))
+        return redirect(url_for("console.job", found=found))
 
 
-def _planned(bridge: Bridge) -> str:
-    """Show the plan of what is asked for, and the last runs."""
-    asked, action = wanted(request.args), _ACTIONS.get(request.args.get("action", ""))
-    ledger = bridge.store.ledger
+def _plan(bridge: Bridge) -> str:
+    """Show the plan of what is asked for, and the last jobs."""
+    filters, action = parse_filters(request.args), request.args.get("action", "")
+    known, plan = _ACTIONS.get(action), None
     with bridge.store.read() as tx:
-        runs = ledger.bulks(tx)
-    page = asked.deliveries(g.now)
-    foreseen = None if action is None else plan(ledger, action, page, g.now)
+        newest = jobs.newest(tx)
+        if known is not None:
+            plan = plan_filter(tx, known, filters.deliveries(g.now), g.now)
     return render_template(
         "bulk.html",
-        asked=asked,
-        action=action or "",
-        plan=foreseen,
-        prospects=Prospect,
+        filters=filters,
+        action="" if known is None else action,
+        plan=plan,
+        outcomes=BulkOutcome,
         looked_at=LOOKED_AT,
-        runs=runs,
+        jobs=newest,
         routes=[route.name for route in bridge.config.routes],
-        states=_STATES,
+        statuses=_STATUSES,
         spans=list(SPANS),
-        veil=veil_of([] if foreseen is None else list(foreseen.sample)),
+        redactor=redactor_of([] if plan is None else plan.sample),
     )
 
 
-def _begin(bridge: Bridge) -> Answer:
-    """Write down a run that was confirmed; its page does it."""
-    asked, name = wanted(request.form), request.form.get("action", "")
+def _start(bridge: Bridge) -> BaseResponse:
+    """Create a job that was confirmed; a delivering process works on it."""
+    filters, name = parse_filters(request.form), request.form.get("action", "")
     action = _ACTIONS.get(name) or abort(400)
-    reason = request.form.get("reason", "").strip()[:_LONGEST] or None
+    reason = typed_reason() or None
     if action is Action.DROP and reason is None:
-        flash("Say in words why; it is kept with each of them.", "bad")
-        fields: dict[str, Any] = asked.query(action=name)
-        return redirect(url_for("bulk.show", **fields))
-    page = asked.deliveries(g.now)
-    ledger = bridge.store.ledger
-    changes = plan(ledger, action, page, g.now).changes
+        flash("Say why in words; the audit log keeps it.", "bad")
+        fields: dict[str, Any] = filters.query(action=name)
+        return redirect(url_for("console.bulk", **fields))
+    wanted = filters.deliveries(g.now)
     with bridge.store.write() as tx:
-        run = ledger.begin_bulk(tx, action, page, changes, reason)
-    log.info("console.bulk_begun", bulk_id=run, action=name)
-    return redirect(url_for("bulk.one", found=run))
-
-
-def _go_on(bridge: Bridge, found: str) -> Bulk | None:
-    """Do some batches of a run."""
-    until = time.monotonic() + STRETCH
-    while True:
-        with bridge.store.write() as tx:
-            run = bridge.store.ledger.step_bulk(tx, found)
-        if run is None or run.ended_at is not None or time.monotonic() > until:
-            return run
+        planned = plan_filter(tx, action, wanted, g.now).changes
+        job_id = jobs.create(
+            tx, action, wanted, actor="console", planned=planned, reason=reason
+        )
+    log.info("console.job_started", job_id=job_id, action=name)
+    return redirect(url_for("console.job", found=job_id))

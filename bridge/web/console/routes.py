@@ -1,87 +1,79 @@
-"""Routes and their gates: pause, resume, and what Iterable says of them."""
+"""Routes and destinations: their state, pause, resume, and what the vendor says."""
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response as Answer
+from collections.abc import Mapping, Sequence
+
+from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from bridge import checks
-from bridge import log as logs
+from bridge import logging as logs
 from bridge.bootstrap import Bridge
 from bridge.errors import Problem
-from bridge.model import Gate, GateState
-from bridge.steering.gates import gate_named, pause, resume
-from bridge.store import DESTINATION, By, gate_of
-from bridge.web.console.door import PATH
+from bridge.model import Circuit, destination_circuit, route_circuit
+from bridge.operations.pause import circuit_named, pause, resume
+from bridge.store import actions, circuits
+from bridge.web.console.filters import typed_reason
 
 log = logs.get(__name__)
 
-_LONGEST = 500
 
-
-def pages(bridge: Bridge) -> Blueprint:
-    """Make the page of routes and its buttons."""
-    blueprint = Blueprint("routes", __name__, url_prefix=PATH)
+def add_views(blueprint: Blueprint, bridge: Bridge) -> None:
+    """Add the page of routes and its buttons."""
 
     @blueprint.get("/routes")
-    def show() -> str:
+    def routes() -> str:
         return _page(bridge)
 
     @blueprint.post("/routes/<name>/pause")
-    def stop(name: str) -> Answer:
-        gate = gate_named(bridge, name) or abort(404)
-        reason = request.form.get("reason", "").strip()[:_LONGEST]
-        if not reason:
-            flash("Say why; it stands here until somebody resumes it.", "bad")
+    def pause_route(name: str) -> BaseResponse:
+        circuit = circuit_named(bridge.config, name) or abort(404)
+        reason = typed_reason()
+        if reason:
+            pause(bridge, circuit, reason, actor="console")
+            log.info("console.paused", circuit=circuit)
+            flash(f"{name} is paused. Its deliveries wait and do not expire.", "unsure")
         else:
-            pause(bridge, gate, reason, by=By.CONSOLE)
-            log.info("console.paused", gate=gate)
-            flash(f"{name} is paused. Its messages wait and do not age.", "unsure")
-        return redirect(url_for("routes.show"))
+            flash("Say why in words; it is shown until somebody resumes.", "bad")
+        return redirect(url_for("console.routes"))
 
     @blueprint.post("/routes/<name>/resume")
-    def go_on(name: str) -> Answer:
-        gate = gate_named(bridge, name) or abort(404)
-        if resume(bridge, gate, by=By.CONSOLE):
-            log.info("console.resumed", gate=gate)
-            flash(f"{name} is open.", "good")
-        return redirect(url_for("routes.show"))
+    def resume_route(name: str) -> BaseResponse:
+        circuit = circuit_named(bridge.config, name) or abort(404)
+        if resume(bridge, circuit, actor="console"):
+            log.info("console.resumed", circuit=circuit)
+            flash(f"{name} is running.", "good")
+        return redirect(url_for("console.routes"))
 
     @blueprint.post("/routes/check")
-    def ask() -> str:
-        return _page(bridge, found=list(checks.online_problems(bridge.config)))
-
-    return blueprint
+    def check_routes() -> str:
+        return _page(bridge, found=checks.ask(bridge.config, bridge.destinations))
 
 
-def _page(bridge: Bridge, found: list[Problem] | None = None) -> str:
+def _page(bridge: Bridge, found: Sequence[Problem] | None = None) -> str:
+    config = bridge.config
+    used = dict.fromkeys(route.destination for route in config.routes)
+    names = [*map(destination_circuit, used)]
+    names += [route_circuit(route.name) for route in config.routes]
     with bridge.store.read() as tx:
-        gates = bridge.store.gates.read(tx)
-    ledger, routes = bridge.store.ledger, bridge.config.routes
-    names = (DESTINATION, *(gate_of(route.name) for route in routes))
+        known = circuits.read_all(tx)
+        audit = {name: actions.of_circuit(tx, name) for name in names}
     return render_template(
         "routes.html",
-        routes=routes,
-        gates={name: gates.get(name) or _open(name) for name in names},
-        deeds={name: ledger.deeds_at(name) for name in names},
-        gate_of=gate_of,
-        destination=DESTINATION,
-        iterable=bridge.config.iterable,
+        routes=config.routes,
+        destinations=[config.destinations[name] for name in used],
+        circuits={name: known.get(name) or Circuit(name=name) for name in names},
+        audit=audit,
+        route_circuit=route_circuit,
+        destination_circuit=destination_circuit,
         found=found,
-        answered=_by_route(found),
+        problems=_by_route(found),
     )
 
 
-def _by_route(found: list[Problem] | None) -> dict[int, str]:
-    """Read which route each problem is about: `routes.0.campaign_id`."""
-    return {int(one.path.split(".")[1]): one.message for one in found or ()}
-
-
-def _open(name: str) -> Gate:
-    return Gate(
-        name=name,
-        state=GateState.OPEN,
-        reason=None,
-        closed_at=None,
-        probe_at=None,
-        next_slot_at=None,
-        paused_until=None,
-    )
+def _by_route(found: Sequence[Problem] | None) -> Mapping[int, str]:
+    """Index problems by the route they are about (`routes.0.campaign_id`)."""
+    return {
+        int(words[1]): one.message
+        for one in found or ()
+        if (words := one.path.split("."))[0] == "routes"
+    }

@@ -1,7 +1,7 @@
 // Comfort only: every page works without it.
 "use strict";
 
-// A slash goes to the search, as on other pages of this kind.
+// A slash focuses the search field.
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea");
   const search = document.getElementById("search");
@@ -10,10 +10,6 @@ document.addEventListener("keydown", (event) => {
     search.select();
   }
 });
-
-// A bulk run goes on by itself while its page is open.
-const next = document.querySelector("form[data-goes-on]");
-if (next) setTimeout(() => next.requestSubmit(), 400);
 
 // Nothing is sent twice by a double click.
 for (const form of document.querySelectorAll("form[method=post]")) {
