@@ -4,6 +4,7 @@ The same for requests, `replay` and `--reprocess`. Deciding is pure; the store c
 what was decided and has the last word on duplicates.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -104,7 +105,7 @@ class Intake:
     def decide(self, capture: Capture) -> NewEvent:
         """Decide what a webhook becomes, whatever is in it."""
         source = self._sources[capture.source]
-        parsed = source.parse(capture)
+        parsed = _parse(source, capture)
         event = NewEvent(
             id=new_id(),
             capture=capture,
@@ -146,6 +147,23 @@ class Intake:
         check = self._destinations[plan.route.destination].check_recipient
         rules = plan.route.recipient
         return recipient_of(plan.message.customer, rules, check=check).name
+
+
+def _parse(source: Source, capture: Capture) -> ParsedWebhook:
+    """Read a webhook; one that its source fails on is kept, to be read again later."""
+    try:
+        return source.parse(capture)
+    except Exception as error:
+        log.exception("event.unreadable", source=capture.source)
+        digest = hashlib.sha256(f"{capture.endpoint}\n".encode() + capture.body)
+        return ParsedWebhook(
+            transport_key=f"sha256:{digest.hexdigest()}",
+            is_hashed=True,
+            kind="unknown",
+            event_type=None,
+            problem=f"{capture.source} failed to read it ({type(error).__name__}); "
+            "the log has the details",
+        )
 
 
 def _problem(parsed: ParsedWebhook) -> str | None:

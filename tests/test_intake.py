@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from bridge import logging as logs
@@ -115,6 +116,23 @@ def test_an_event_without_a_recipient_is_parked_with_the_reason() -> None:
     assert (event.status, event.deliveries) == (EventStatus.PARKED, ())
     assert event.reason is not None
     assert "a@x.example" not in event.reason
+
+
+def test_what_a_source_fails_to_read_is_parked_and_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: object, capture: Capture) -> None:
+        raise ZeroDivisionError(capture.body)
+
+    monkeypatch.setattr(VoucherifySource, "parse", fail)
+    with capture_logs() as entries:
+        event = intake().decide(sample("01"))
+    assert event.status is EventStatus.PARKED
+    assert event.reason is not None
+    assert "voucherify failed to read it (ZeroDivisionError)" in event.reason
+    assert event.transport_key == intake().decide(sample("01")).transport_key
+    assert event.transport_key != intake().decide(sample("14")).transport_key
+    assert [entry["event"] for entry in entries] == ["event.unreadable"]
 
 
 def test_an_event_with_too_many_messages_is_parked() -> None:
