@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -16,6 +17,12 @@ from tests.product.program import (
     wait_for,
     webhook,
 )
+
+
+def readiness(program: Program) -> dict[str, Any]:
+    """Read `/readyz`."""
+    answer: dict[str, Any] = requests.get(f"{program.url}/readyz", timeout=30).json()
+    return answer
 
 
 @pytest.fixture
@@ -66,7 +73,7 @@ def test_two_machines_share_one_queue_and_send_each_message_once(
     on_postgres.iterable.arrived(*people)
     counts = Counter(one.person for one in on_postgres.iterable.messages())
     assert set(counts.values()) == {1}
-    assert requests.get(f"{second.url}/readyz", timeout=30).json()["workers"] == 2
+    assert readiness(second)["workers"] == 2
     assert on_postgres.stop() == [0]
     late = new_person()
     second.accept(webhook(late))
@@ -81,6 +88,8 @@ def test_workers_beside_a_serve_share_a_file_and_send_each_message_once(
     for person in people:
         program.accept(webhook(person))
     workers = [program.launch("worker") for _ in range(2)]
+    # Before that, one may have nothing to do, and no handler for SIGTERM yet.
+    wait_for(lambda: readiness(program)["workers"] == 2)
     program.iterable.arrived(*people)
     counts = Counter(one.person for one in program.iterable.messages())
     assert set(counts.values()) == {1}
