@@ -45,15 +45,18 @@ class CircuitPolicy:
             self._asked[route_circuit(route.name)] = route.destination, route.name
         self._config = config
 
-    def lock_destinations(self, tick: Tick) -> None:
-        """Lock the circuit breakers of all destinations, and read everything again."""
-        names = map(destination_circuit, self._destinations)
-        circuits.lock(tick.tx, names)
+    def lock_all(self, tick: Tick) -> None:
+        """Lock all circuit breakers, in the one order, and read everything again.
+
+        Those of routes too: locked later, each when a result needs it, they would be
+        locked in the order of the results.
+        """
+        circuits.lock(tick.tx, self._asked)
         tick.circuits = circuits.read_all(tick.tx)
 
     def begin(self, tick: Tick) -> None:
         """Have every open circuit breaker probed at once: a restart may be the fix."""
-        self.lock_destinations(tick)
+        self.lock_all(tick)
         for circuit in tick.circuits.values():
             if circuit.state in (CircuitState.OPEN, CircuitState.HALF_OPEN):
                 circuits.defer_probe(tick.tx, circuit.name, circuit.reason, _AT_ONCE)

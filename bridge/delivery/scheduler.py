@@ -196,7 +196,7 @@ class Scheduler:
             self._keep_house(tick)
         tick.circuits = circuits.read_all(tick.tx)
         if self._is_eventful(tick, results) or checked or probed:
-            self._policy.lock_destinations(tick)
+            self._policy.lock_all(tick)
             self._policy.apply(tick, results)
             self._breaker.apply(tick, results)
             self._policy.apply_probes(tick, probed)
@@ -220,7 +220,7 @@ class Scheduler:
         in_doubt.expire_leases(tick.tx, self._timeout)
         # What waits may wait for a time named before the clock was set back.
         if self._clock is not None and tick.tx.now < self._clock:
-            self._policy.lock_destinations(tick)
+            self._policy.lock_all(tick)
             queue.reset_far_future(tick.tx)
         now = time.monotonic()
         if now >= self._beat_at:
