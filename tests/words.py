@@ -11,9 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PLACES = (
     *("bridge", "docs", "templates", "ops", "benchmarks", "tests"),
-    *("README.md", "CONTRIBUTING.md", "Makefile", "config.example.yaml", "app.json"),
+    *("README.md", "pyproject.toml", "Makefile", "config.example.yaml", "app.json"),
 )
-SUFFIXES = {".py", ".md", ".html", ".css", ".js", ".j2", ".yaml", ".yml", ".json", ""}
+SUFFIXES = {
+    *(".py", ".md", ".html", ".css", ".js", ".j2", ""),
+    *(".yaml", ".yml", ".json", ".toml"),
+}
 #: The old word, and what it is now.
 REPLACED = {
     r"doors?|drop-in": "endpoint",
